@@ -1,0 +1,232 @@
+//! Batches: the cells of many documents, for a message, a bundle or a comparison.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::bytes::{DecodeError, Reader, put_bytes, put_signed, put_unsigned};
+use super::cells::{Plan, payload_in_place, put_in_place, read_cells, read_replica_numbered};
+use super::dictionary::Dictionary;
+use super::shape::Shape;
+use crate::document::{Address, Document, DocumentId};
+use crate::limits::{LimitExceeded, Limits};
+use crate::{Change, Hlc, Stamp};
+
+/// The first byte of a batch: whether the reader starts its dictionary anew.
+const CONTINUES: u8 = 0;
+const STARTS_ANEW: u8 = 1;
+
+/// Appends the cells of documents. With an empty dictionary the bytes depend on nothing but the documents and their
+/// order, so equal states in the order of addresses are equal bytes.
+pub fn encode_batch<'a>(
+    out: &mut Vec<u8>,
+    dictionary: &mut Dictionary,
+    documents: impl IntoIterator<Item = (&'a Address, &'a Document)>,
+) {
+    let plans: Vec<(&Address, Plan<'a>)> =
+        documents.into_iter().map(|(address, document)| (address, Plan::new(document))).collect();
+    if dictionary.is_full() {
+        *dictionary = Dictionary::new();
+    }
+    out.push(if dictionary.next_document() == 0 { STARTS_ANEW } else { CONTINUES });
+    let mut numbers: BTreeMap<Change, u64> =
+        plans.iter().flat_map(|(_, plan)| plan.changes()).map(|change| (change, 0)).collect();
+    put_unsigned(out, numbers.len() as u64);
+    for (number, (change, slot)) in numbers.iter_mut().enumerate() {
+        put_change(out, dictionary, change);
+        *slot = number as u64;
+    }
+    put_unsigned(out, plans.len() as u64);
+    for (address, plan) in &plans {
+        put_address(out, dictionary, address);
+        put_shape(out, dictionary, &plan.shape);
+        plan.put(out, dictionary, &|change| numbers[change], &mut put_in_place);
+    }
+}
+
+/// Reads a batch. On an error the dictionary is as it was.
+///
+/// # Errors
+/// [`DecodeError`] for anything that [`encode_batch`] does not write.
+pub fn decode_batch(
+    reader: &mut Reader<'_>,
+    dictionary: &mut Dictionary,
+    limits: &Limits,
+) -> Result<Vec<(Address, Document)>, DecodeError> {
+    match reader.byte("a batch")? {
+        CONTINUES => {
+            let mark = dictionary.begin();
+            let documents = decode_documents(reader, dictionary, limits);
+            if documents.is_err() {
+                dictionary.rollback(&mark);
+            }
+            documents
+        }
+        STARTS_ANEW => {
+            let mut fresh = Dictionary::new();
+            let documents = decode_documents(reader, &mut fresh, limits)?;
+            *dictionary = fresh;
+            Ok(documents)
+        }
+        tag => Err(DecodeError::UnknownTag { what: "batch", tag: tag.into() }),
+    }
+}
+
+fn decode_documents(
+    reader: &mut Reader<'_>,
+    dictionary: &mut Dictionary,
+    limits: &Limits,
+) -> Result<Vec<(Address, Document)>, DecodeError> {
+    let mut changes = Vec::new();
+    for _ in 0..reader.count("changes")? {
+        changes.push(read_change(reader, dictionary)?);
+    }
+    let mut documents = Vec::new();
+    let mut cells = 0;
+    for _ in 0..reader.count("documents")? {
+        let address = read_address(reader, dictionary, limits)?;
+        let shape = read_shape(reader, dictionary, limits)?;
+        cells += shape.cells.len();
+        LimitExceeded::check("cells of a message", cells, limits.cells_per_message)?;
+        let document =
+            read_cells(reader, &shape, dictionary, &changes, limits, &mut payload_in_place(limits))?;
+        documents.push((address, document));
+    }
+    Ok(documents)
+}
+
+/// The head of a change is its replica's number and these bits.
+const COUNTER_JUMPS: u64 = 1;
+const WITHIN_MILLISECOND: u64 = 2;
+const EPOCH_CHANGES: u64 = 4;
+
+/// Appends a change as what differs from the last one of the same replica.
+fn put_change(out: &mut Vec<u8>, dictionary: &mut Dictionary, change: &Change) {
+    let (replica, new) = dictionary.replica(change.replica());
+    let last = dictionary.last_of(replica).expect("numbered above");
+    let (hlc, last_hlc) = (change.stamp.hlc, last.stamp.hlc);
+    let mut head = replica << 3;
+    let next = last.counter.wrapping_add(1);
+    head |= if change.counter == next { 0 } else { COUNTER_JUMPS };
+    head |= if hlc.counter() == 0 { 0 } else { WITHIN_MILLISECOND };
+    head |= if change.stamp.epoch == last.stamp.epoch { 0 } else { EPOCH_CHANGES };
+    put_unsigned(out, head);
+    if new {
+        out.extend_from_slice(change.replica().as_bytes());
+    }
+    if head & COUNTER_JUMPS != 0 {
+        put_signed(out, change.counter.wrapping_sub(next).cast_signed());
+    }
+    put_signed(out, hlc.ms().wrapping_sub(last_hlc.ms()).cast_signed());
+    if head & WITHIN_MILLISECOND != 0 {
+        put_unsigned(out, hlc.counter().into());
+    }
+    if head & EPOCH_CHANGES != 0 {
+        put_unsigned(out, change.stamp.epoch.into());
+    }
+    dictionary.mention(replica, *change);
+}
+
+fn read_change(reader: &mut Reader<'_>, dictionary: &mut Dictionary) -> Result<Change, DecodeError> {
+    let head = reader.unsigned("a change")?;
+    let number = head >> 3;
+    let replica = read_replica_numbered(reader, dictionary, number)?;
+    let last = dictionary.last_of(number)?;
+    let mut counter = last.counter.wrapping_add(1);
+    if head & COUNTER_JUMPS != 0 {
+        counter = counter.wrapping_add_signed(reader.signed("the counter of a change")?);
+    }
+    if counter == 0 {
+        return Err(DecodeError::Invalid("a counter of 0"));
+    }
+    let ms = last.stamp.hlc.ms().wrapping_add_signed(reader.signed("the time of a change")?);
+    if ms > Hlc::MAX_MS {
+        return Err(DecodeError::Invalid("a time beyond 48 bits"));
+    }
+    let mut within = 0;
+    if head & WITHIN_MILLISECOND != 0 {
+        let counter = reader.unsigned("the time of a change")?;
+        within = u16::try_from(counter).map_err(|_| DecodeError::Invalid("a time beyond 64 bits"))?;
+    }
+    let mut epoch = last.stamp.epoch;
+    if head & EPOCH_CHANGES != 0 {
+        let number = reader.unsigned("an epoch")?;
+        epoch = u32::try_from(number).map_err(|_| DecodeError::Invalid("an epoch beyond 32 bits"))?;
+    }
+    let hlc = Hlc::from_bits(Hlc::from_ms(ms).to_bits() | u64::from(within));
+    let change = Change { stamp: Stamp { epoch, hlc, replica }, counter };
+    dictionary.mention(number, change);
+    Ok(change)
+}
+
+fn put_address(out: &mut Vec<u8>, dictionary: &mut Dictionary, address: &Address) {
+    let (number, new) = dictionary.document(address);
+    put_unsigned(out, number);
+    if new {
+        let (number, new) = dictionary.collection(&address.collection);
+        put_unsigned(out, number);
+        if new {
+            put_bytes(out, address.collection.as_bytes());
+        }
+        out.extend_from_slice(address.id.as_bytes());
+    }
+}
+
+fn read_address(
+    reader: &mut Reader<'_>,
+    dictionary: &mut Dictionary,
+    limits: &Limits,
+) -> Result<Address, DecodeError> {
+    let number = reader.unsigned("a document")?;
+    if number != dictionary.next_document() {
+        return dictionary.document_at(number).cloned();
+    }
+    let number = reader.unsigned("a collection")?;
+    let collection = if number == dictionary.next_collection() {
+        let name = reader.text("bytes of a collection name", limits.name_bytes)?.into();
+        if !dictionary.collection(&name).1 {
+            return Err(DecodeError::Invalid("a collection announced twice"));
+        }
+        name
+    } else {
+        dictionary.collection_at(number)?.clone()
+    };
+    let address = Address { collection, id: DocumentId::from_bytes(reader.array("a document id")?) };
+    match dictionary.document(&address) {
+        (_, true) => Ok(address),
+        (_, false) => Err(DecodeError::Invalid("a document announced twice")),
+    }
+}
+
+/// Appends the number of a shape, and the shape itself on first mention. One past the next number says: written out,
+/// and not to be remembered.
+pub(super) fn put_shape(out: &mut Vec<u8>, dictionary: &mut Dictionary, shape: &Shape) {
+    match dictionary.shape(shape) {
+        Some((number, false)) => put_unsigned(out, number),
+        Some((number, true)) => {
+            put_unsigned(out, number);
+            shape.put(out);
+        }
+        None => {
+            put_unsigned(out, dictionary.next_shape() + 1);
+            shape.put(out);
+        }
+    }
+}
+
+/// Reads what [`put_shape`] wrote.
+pub(super) fn read_shape(
+    reader: &mut Reader<'_>,
+    dictionary: &mut Dictionary,
+    limits: &Limits,
+) -> Result<Shape, DecodeError> {
+    let number = reader.unsigned("a shape")?;
+    let next = dictionary.next_shape();
+    if number == next {
+        let shape = Shape::read(reader, limits)?;
+        return match dictionary.shape(&shape) {
+            Some((_, true)) => Ok(shape),
+            _ => Err(DecodeError::Invalid("a shape announced twice, or too large to be remembered")),
+        };
+    }
+    if number == next + 1 { Shape::read(reader, limits) } else { dictionary.shape_at(number).cloned() }
+}

@@ -1,0 +1,244 @@
+//! [`Dictionary`]: replicas, shapes and documents by number.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::bytes::DecodeError;
+use super::shape::Shape;
+use crate::document::Address;
+use crate::{Change, Hlc, Name, ReplicaId, Stamp};
+
+/// What one side has mentioned, so that it can be named by a number from then on.
+///
+/// A batch on its own starts with an empty dictionary; a session keeps one for each direction and starts it anew when it
+/// grows [too large](Dictionary::is_full); a database file keeps one for ever.
+#[derive(Clone, Debug, Default)]
+pub struct Dictionary {
+    replicas: Table<ReplicaId>,
+    shapes: Table<Shape>,
+    collections: Table<Name>,
+    documents: Table<Address>,
+    /// Per replica number, the change mentioned last: the next one is sent as what differs from it.
+    last: Vec<Change>,
+    /// What `last` was before this message.
+    undo: Vec<(usize, Change)>,
+}
+
+/// A new entry, for those who persist a dictionary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DictionaryEntry {
+    /// The next replica.
+    Replica(ReplicaId),
+    /// The next shape.
+    Shape(Shape),
+}
+
+impl Dictionary {
+    const REPLICAS: usize = 4096;
+    const SHAPES: usize = 1024;
+    const SHAPE_CELLS: usize = 16_384;
+    const DOCUMENTS: usize = 8192;
+
+    /// An empty dictionary.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// True when a session has to start it anew before the next message.
+    pub fn is_full(&self) -> bool {
+        self.replicas.len() >= Self::REPLICAS
+            || self.shapes.len() >= Self::SHAPES
+            || self.shapes.entries.iter().map(|shape| shape.cells.len()).sum::<usize>() >= Self::SHAPE_CELLS
+            || self.documents.len() >= Self::DOCUMENTS
+    }
+
+    /// Adds an entry that was persisted, in the order in which [`Dictionary::entries_since`] gave them.
+    pub fn restore(&mut self, entry: DictionaryEntry) {
+        match entry {
+            DictionaryEntry::Replica(replica) => {
+                self.replica(replica);
+            }
+            DictionaryEntry::Shape(shape) => {
+                self.shapes.number(&shape);
+            }
+        }
+    }
+
+    /// How many replicas and shapes there are.
+    pub fn size(&self) -> (usize, usize) {
+        (self.replicas.len(), self.shapes.len())
+    }
+
+    /// The replicas and shapes beyond a [size](Dictionary::size) that was persisted.
+    pub fn entries_since(
+        &self,
+        (replicas, shapes): (usize, usize),
+    ) -> impl Iterator<Item = DictionaryEntry> + '_ {
+        let replicas = self.replicas.entries[replicas..].iter().copied().map(DictionaryEntry::Replica);
+        replicas.chain(self.shapes.entries[shapes..].iter().cloned().map(DictionaryEntry::Shape))
+    }
+
+    /// The number of a replica, given to it if it has none; for those who keep replicas beside rows.
+    pub fn number_of(&mut self, replica: ReplicaId) -> u64 {
+        self.replica(replica).0
+    }
+
+    /// The replica of a number.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownEntry`].
+    pub fn replica_numbered(&self, number: u64) -> Result<ReplicaId, DecodeError> {
+        self.replica_at(number)
+    }
+
+    /// The number of a replica, and whether this is its first mention.
+    pub(super) fn replica(&mut self, replica: ReplicaId) -> (u64, bool) {
+        let numbered = self.replicas.number(&replica);
+        if self.last.len() < self.replicas.len() {
+            let stamp = Stamp { epoch: 0, hlc: Hlc::from_bits(0), replica };
+            self.last.push(Change { stamp, counter: 0 });
+        }
+        numbered
+    }
+
+    /// The number that announces a replica mentioned for the first time.
+    pub(super) fn next_replica(&self) -> u64 {
+        self.replicas.len() as u64
+    }
+
+    pub(super) fn replica_at(&self, number: u64) -> Result<ReplicaId, DecodeError> {
+        self.replicas.at(number, "replica").copied()
+    }
+
+    /// The number of a shape and whether this is its first mention; `None` when it is too large, or one too many, to be
+    /// remembered.
+    pub(super) fn shape(&mut self, shape: &Shape) -> Option<(u64, bool)> {
+        if shape.cells.len() > Shape::SHARED {
+            return None;
+        }
+        if self.shapes.len() >= Self::SHAPES && !self.shapes.numbers.contains_key(shape) {
+            return None;
+        }
+        Some(self.shapes.number(shape))
+    }
+
+    /// The number that announces a shape mentioned for the first time.
+    pub(super) fn next_shape(&self) -> u64 {
+        self.shapes.len() as u64
+    }
+
+    pub(super) fn shape_at(&self, number: u64) -> Result<&Shape, DecodeError> {
+        self.shapes.at(number, "shape")
+    }
+
+    /// The number of a collection, and whether this is its first mention.
+    pub(super) fn collection(&mut self, name: &Name) -> (u64, bool) {
+        self.collections.number(name)
+    }
+
+    /// The number that announces a collection mentioned for the first time.
+    pub(super) fn next_collection(&self) -> u64 {
+        self.collections.len() as u64
+    }
+
+    pub(super) fn collection_at(&self, number: u64) -> Result<&Name, DecodeError> {
+        self.collections.at(number, "collection")
+    }
+
+    /// The number of a document, and whether this is its first mention.
+    pub(super) fn document(&mut self, address: &Address) -> (u64, bool) {
+        self.documents.number(address)
+    }
+
+    /// The number that announces a document mentioned for the first time.
+    pub(super) fn next_document(&self) -> u64 {
+        self.documents.len() as u64
+    }
+
+    pub(super) fn document_at(&self, number: u64) -> Result<&Address, DecodeError> {
+        self.documents.at(number, "document")
+    }
+
+    /// The change of a replica that was mentioned last; a counter of 0 before the first.
+    pub(super) fn last_of(&self, replica: u64) -> Result<Change, DecodeError> {
+        let last = usize::try_from(replica).ok().and_then(|at| self.last.get(at)).copied();
+        last.ok_or(DecodeError::UnknownEntry { what: "replica", index: replica })
+    }
+
+    pub(super) fn mention(&mut self, replica: u64, change: Change) {
+        let at = usize::try_from(replica).expect("a number this table gave");
+        self.undo.push((at, self.last[at]));
+        self.last[at] = change;
+    }
+
+    /// Notes where the dictionary is, for [`Dictionary::rollback`].
+    pub(super) fn begin(&mut self) -> Mark {
+        self.undo.clear();
+        Mark {
+            replicas: self.replicas.len(),
+            shapes: self.shapes.len(),
+            collections: self.collections.len(),
+            documents: self.documents.len(),
+        }
+    }
+
+    /// Forgets what a message added that turned out to be damaged.
+    pub(super) fn rollback(&mut self, mark: &Mark) {
+        while let Some((at, change)) = self.undo.pop() {
+            self.last[at] = change;
+        }
+        self.replicas.truncate(mark.replicas);
+        self.last.truncate(mark.replicas);
+        self.shapes.truncate(mark.shapes);
+        self.collections.truncate(mark.collections);
+        self.documents.truncate(mark.documents);
+    }
+}
+
+/// Sizes of the tables before a message.
+pub(super) struct Mark {
+    replicas: usize,
+    shapes: usize,
+    collections: usize,
+    documents: usize,
+}
+
+/// Entries by number and numbers by entry.
+#[derive(Clone, Debug)]
+struct Table<T> {
+    entries: Vec<T>,
+    numbers: BTreeMap<T, u64>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), numbers: BTreeMap::new() }
+    }
+}
+
+impl<T: Ord + Clone> Table<T> {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn number(&mut self, entry: &T) -> (u64, bool) {
+        if let Some(number) = self.numbers.get(entry) {
+            return (*number, false);
+        }
+        let number = self.entries.len() as u64;
+        self.entries.push(entry.clone());
+        self.numbers.insert(entry.clone(), number);
+        (number, true)
+    }
+
+    fn truncate(&mut self, len: usize) {
+        for entry in self.entries.drain(len..) {
+            self.numbers.remove(&entry);
+        }
+    }
+
+    fn at(&self, number: u64, what: &'static str) -> Result<&T, DecodeError> {
+        let entry = usize::try_from(number).ok().and_then(|at| self.entries.get(at));
+        entry.ok_or(DecodeError::UnknownEntry { what, index: number })
+    }
+}

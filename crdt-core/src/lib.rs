@@ -1,0 +1,94 @@
+//! The replicated data types, documents, clock and store contract of Rejoin.
+//!
+//! Most apps want the crate `rejoin`, which puts this together with SQLite and sync. This crate is for those who bring
+//! their own storage, or want one of the types on its own. It does no I/O, reads no clock, draws no random numbers,
+//! starts no threads and has no unsafe code; it needs `alloc` only. Time and ids come in as values.
+//!
+//! # Map
+//!
+//! | in the order the data travels | |
+//! |---|---|
+//! | [`Lattice`] | what every type can do: merge, be taken apart, give what someone misses |
+//! | [`ReplicaId`], [`Dot`], [`VersionVector`], [`CausalContext`] | who wrote what, and who has seen it |
+//! | [`Hlc`], [`Stamp`], [`Change`], [`Clock`] | when |
+//! | [`cells`] | the totally ordered cells that all state consists of |
+//! | [`GCounter`], [`PNCounter`], [`GSet`], [`OrSet`], [`Flag`], [`LwwRegister`], [`MvRegister`] | the types, usable on their own |
+//! | [`Value`], [`Document`], [`Map`], [`Field`] | documents made of these types |
+//! | [`Collection`], [`FieldType`], [`Resolver`] | what an app declares |
+//! | [`Transaction`], [`DocumentMut`] | local edits |
+//! | [`Replica`] | the only writer: commits and merges |
+//! | [`Store`], [`MemoryStore`] | where the state is kept |
+//! | [`ChangeEvent`] | what happened |
+//! | [`DocumentView`], [`MapView`] | reads |
+//! | [`codec`], [`Fingerprint`] | bytes, and whether two replicas hold the same |
+//!
+//! # One type on its own
+//!
+//! ```
+//! use crdt_core::{GCounter, Lattice, ReplicaId};
+//! let (phone, laptop) = (ReplicaId::from_u64(1), ReplicaId::from_u64(2));
+//!
+//! let mut here = GCounter::new();
+//! let mut there = here.clone();
+//! let delta = here.increment(phone, 5)?; // what changed, as a value of the same type
+//! there.increment(laptop, 2)?;
+//! there.merge(delta); // in any order, any number of times
+//! assert_eq!(there.value(), 7);
+//! # Ok::<(), crdt_core::CounterOverflow>(())
+//! ```
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(test, feature = "laws"))]
+extern crate std;
+
+mod causal_context;
+pub mod cells;
+mod clock;
+pub mod codec;
+mod document;
+mod dot;
+mod event;
+mod fingerprint;
+#[cfg(feature = "serde")]
+mod json;
+mod lattice;
+#[cfg(feature = "laws")]
+pub mod laws;
+mod limits;
+mod memory;
+mod name;
+mod replica;
+mod replica_id;
+mod schema;
+mod small_map;
+mod store;
+mod transaction;
+mod types;
+mod value;
+mod version_vector;
+
+pub use causal_context::CausalContext;
+pub use clock::{Change, Clock, ClockError, Hlc, ReceiveBound, Stamp};
+pub use document::{
+    Address, Cell, CellKind, CellRef, Conflict, Document, DocumentId, DocumentMut, DocumentView, EditError,
+    Field, Map, MapView, Observer, Path, Payload, Reading,
+};
+pub use dot::Dot;
+pub use event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
+pub use fingerprint::{Fingerprint, Namespace};
+pub use lattice::Lattice;
+pub use limits::{LimitExceeded, Limits};
+pub use memory::MemoryStore;
+pub use name::Name;
+pub use replica::{
+    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Position, Replica, Window,
+    renew_identity,
+};
+pub use replica_id::ReplicaId;
+pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
+pub use store::{Access, Durability, Head, Life, LogRecord, PeerRecord, Store, StoreError};
+pub use transaction::{OpenError, Transaction, TransactionError};
+pub use types::{CounterOverflow, Flag, GCounter, GSet, LwwRegister, MvRegister, OrSet, PNCounter, Sibling};
+pub use value::{Float, Value};
+pub use version_vector::VersionVector;

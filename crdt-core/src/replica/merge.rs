@@ -1,0 +1,141 @@
+//! The one way in: whatever changes state, a commit or a checkpoint, goes through [`Merge`].
+
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Collections;
+use crate::document::{Address, CellKind, Document, MapView, Path};
+use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
+use crate::store::{Head, LogRecord, Store, StoreError};
+use crate::{Collection, Dot, Fingerprint, Lattice as _};
+
+/// Merges deltas into the store within one transaction and keeps the books: root, log, events.
+pub(super) struct Merge<'m> {
+    head: &'m mut Head,
+    collections: &'m Collections,
+    listening: bool,
+    dots: BTreeSet<Dot>,
+    documents: BTreeSet<Address>,
+    changes: Vec<DocumentChange>,
+    pub(super) cells: u64,
+}
+
+impl<'m> Merge<'m> {
+    pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
+        let (dots, documents) = (BTreeSet::new(), BTreeSet::new());
+        Self { head, collections, listening, dots, documents, changes: Vec::new(), cells: 0 }
+    }
+
+    /// Merges a delta into a document, stores it if that changed anything, and returns what it is now.
+    pub(super) fn document<S: Store>(
+        &mut self,
+        store: &mut S,
+        address: &Address,
+        before: Arc<Document>,
+        delta: Document,
+    ) -> Result<Arc<Document>, StoreError> {
+        let collection = self.collections.get(&address.collection);
+        let listing = self.listening && self.changes.len() <= ChangeEvent::LISTED;
+        let existed = before.is_alive(collection.deletes_win());
+        let mut fields: Vec<Path> = Vec::new();
+        let mut document = before;
+        let (namespace, mut root) = (self.head.namespace, self.head.root);
+        let changed = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
+            if let Some(before) = before {
+                root = root.minus(Fingerprint::of(&namespace, address, path, &before));
+            }
+            root = root.plus(Fingerprint::of(&namespace, address, path, &after));
+            self.dots.insert(after.set_by().dot());
+            self.cells += 1;
+            let of_field = !matches!(after.kind(), CellKind::Presence | CellKind::Deletion);
+            if listing && of_field && fields.last() != Some(path) {
+                fields.push(path.clone());
+            }
+        });
+        if changed {
+            self.head.root = root;
+            store.put_document(address, document.clone(), collection)?;
+            self.documents.insert(address.clone());
+            if listing {
+                self.changes.push(describe(address, collection, existed, &document, fields));
+            }
+        }
+        Ok(document)
+    }
+
+    /// The last position of the change order.
+    pub(super) const fn sequence(&self) -> u64 {
+        self.head.sequence
+    }
+
+    /// True until something changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+
+    /// Appends the step to the change order, when anything changed, and describes it.
+    pub(super) fn finish<S: Store>(
+        mut self,
+        store: &mut S,
+        origin: Origin,
+    ) -> Result<Option<ChangeEvent>, StoreError> {
+        if self.documents.is_empty() {
+            return Ok(None);
+        }
+        self.append(store)?;
+        // A document that was merged from several batches is listed once per batch; the last one tells its state.
+        let and_more = self.changes.len() > ChangeEvent::LISTED;
+        self.changes.truncate(ChangeEvent::LISTED);
+        let event = ChangeEvent { sequence: self.head.sequence, origin, documents: self.changes, and_more };
+        Ok(self.listening.then_some(event))
+    }
+
+    /// Takes the next position of the change order, also when only the context rose.
+    pub(super) fn append<S: Store>(&mut self, store: &mut S) -> Result<(), StoreError> {
+        self.head.sequence += 1;
+        store.append_log(LogRecord {
+            sequence: self.head.sequence,
+            dots: core::mem::take(&mut self.dots).into_iter().collect(),
+            documents: core::mem::take(&mut self.documents).into_iter().collect(),
+        })
+    }
+}
+
+fn describe(
+    address: &Address,
+    collection: &Collection,
+    existed: bool,
+    document: &Document,
+    mut fields: Vec<Path>,
+) -> DocumentChange {
+    let kind = match (existed, document.is_alive(collection.deletes_win())) {
+        (false, true) => ChangeKind::Appeared,
+        (true, true) => ChangeKind::Updated,
+        (true, false) => ChangeKind::Disappeared,
+        (false, false) => ChangeKind::Hidden,
+    };
+    fields.sort();
+    fields.dedup();
+    let conflicted = |path: &Path| {
+        let Some((name, enclosing)) = path.split_last() else { return false };
+        !MapView::of(document, collection, enclosing).conflicts(name).is_empty()
+    };
+    let fields = fields.into_iter().map(|path| FieldChange { conflicted: conflicted(&path), path }).collect();
+    DocumentChange { address: address.clone(), kind, fields }
+}
+
+impl Document {
+    /// The fingerprint of all cells of a document, summed anew: what the books must agree with.
+    pub fn fingerprint(&self, namespace: &crate::Namespace, address: &Address) -> Fingerprint {
+        let mut sum = Fingerprint::EMPTY;
+        self.visit(&mut |path, cell| sum = sum.plus(Fingerprint::of(namespace, address, path, &cell)));
+        sum
+    }
+
+    /// The merge of two states.
+    pub fn merged(mut self, other: Self) -> Self {
+        self.merge(other);
+        self
+    }
+}

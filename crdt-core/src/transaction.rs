@@ -1,0 +1,133 @@
+//! [`Transaction`]: any number of edits of any number of documents, committed as one dot.
+
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::document::{Address, Document, DocumentId, DocumentMut, DocumentView, EditError, Path, Working};
+use crate::limits::{LimitExceeded, Limits};
+use crate::replica::Collections;
+use crate::store::{Store, StoreError};
+use crate::{Change, Name};
+
+/// Edits that become visible together, here and on every other replica.
+///
+/// Later edits see earlier ones. Whatever is not committed, because the closure failed or panicked, never happened.
+pub struct Transaction<'r> {
+    store: &'r mut dyn Store,
+    collections: &'r Collections,
+    limits: &'r Limits,
+    change: Change,
+    /// The change as it began, to see whether its stamp had to be raised.
+    began: Change,
+    documents: BTreeMap<Address, (Arc<Document>, Working)>,
+}
+
+/// What a transaction wrote into one document.
+pub(crate) struct Written {
+    pub(crate) address: Address,
+    pub(crate) before: Arc<Document>,
+    pub(crate) delta: Document,
+    /// What the edits made of the document; the merge of the delta has to come to the same.
+    pub(crate) after: Document,
+}
+
+/// A document that a transaction cannot open. Nothing was changed; the transaction can go on.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too many documents for one transaction, or too long a name.
+    #[error(transparent)]
+    Limit(#[from] LimitExceeded),
+}
+
+impl<'r> Transaction<'r> {
+    pub(crate) fn new(
+        store: &'r mut dyn Store,
+        collections: &'r Collections,
+        limits: &'r Limits,
+        change: Change,
+    ) -> Self {
+        Self { store, collections, limits, change, began: change, documents: BTreeMap::new() }
+    }
+
+    /// Opens a document for editing, whether it exists or not. Nothing is written before the first edit.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn document(
+        &mut self,
+        collection: impl Into<Name>,
+        id: DocumentId,
+    ) -> Result<DocumentMut<'_>, OpenError> {
+        let address = Address { collection: collection.into(), id };
+        LimitExceeded::check("bytes of a collection name", address.collection.len(), self.limits.name_bytes)?;
+        let collection = self.collections.get(&address.collection);
+        let open = self.documents.len();
+        let (_, working) = match self.documents.entry(address) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let limit = self.limits.documents_per_transaction;
+                LimitExceeded::check("documents of a transaction", open + 1, limit)?;
+                let before = self.store.document(unknown.key())?.unwrap_or_default();
+                let working = Working { state: (*before).clone(), delta: Document::new() };
+                unknown.insert((before, working))
+            }
+        };
+        Ok(DocumentMut {
+            working,
+            change: &mut self.change,
+            collection,
+            limits: self.limits,
+            id,
+            path: Path::new(),
+        })
+    }
+
+    /// Reads a document as this transaction sees it, its own edits included.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn read(&mut self, collection: impl Into<Name>, id: DocumentId) -> Result<DocumentView, StoreError> {
+        let address = Address { collection: collection.into(), id };
+        let state = match self.documents.get(&address) {
+            Some((_, working)) => Arc::new(working.state.clone()),
+            None => self.store.document(&address)?.unwrap_or_default(),
+        };
+        Ok(DocumentView::new(state, self.collections.get_shared(&address.collection)))
+    }
+
+    /// The change with its final stamp, and what was written.
+    pub(crate) fn finish(self) -> (Change, Vec<Written>) {
+        let (change, raised) = (self.change, self.change != self.began);
+        let written = self.documents.into_iter().filter(|(_, (_, working))| !working.delta.is_empty());
+        let written = written.map(|(address, (before, Working { mut state, mut delta }))| {
+            if raised {
+                state.restamp(&change);
+                delta.restamp(&change);
+            }
+            Written { address, before, delta, after: state }
+        });
+        (change, written.collect())
+    }
+}
+
+impl core::fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Transaction").field("change", &self.change).finish_non_exhaustive()
+    }
+}
+
+/// An edit that failed for either reason: what most closures given to a commit return.
+#[derive(Debug, thiserror::Error)]
+pub enum TransactionError {
+    /// A document could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An edit could not be made.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}

@@ -1,0 +1,109 @@
+//! [`MvRegister`]: keeps all concurrent values.
+
+use alloc::vec::Vec;
+
+use super::flag::kill;
+use super::lattice_by_cells;
+use crate::cells::{Cells, Mark};
+use crate::{Change, ReplicaId};
+
+/// A multi-value register (RR-7506, §3.2.2): a write replaces what it saw; writes that did not see each other are kept
+/// side by side. One mark per writer.
+///
+/// In JSON (`…` is a [`Change`]), per writer what it wrote last, or the change that replaced it:
+///
+/// ```json
+/// {
+///   "00000000-0000-0000-0000-000000000001": { "counter": 1, "ms": 10, "value": 100 },
+///   "00000000-0000-0000-0000-000000000002": { "counter": 4, "removed": … }
+/// }
+/// ```
+///
+/// ```
+/// # use crdt_core::{Clock, Lattice, MvRegister, ReplicaId};
+/// let (mut at_a, mut at_b) = (Clock::new(ReplicaId::from_u64(1)), Clock::new(ReplicaId::from_u64(2)));
+/// let (mut a, mut b) = (MvRegister::new(), MvRegister::new());
+/// a.write(at_a.tick(10)?, 100);
+/// b.write(at_b.tick(20)?, 120);
+/// a.merge(b);
+/// assert_eq!(a.siblings().iter().map(|s| *s.value).collect::<Vec<_>>(), [100, 120]);
+/// a.write(at_a.tick(30)?, 110); // saw both
+/// assert_eq!(a.siblings().len(), 1);
+/// # Ok::<(), crdt_core::ClockError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MvRegister<T: Ord + Clone> {
+    pub(crate) cells: Cells<ReplicaId, Mark<T>>,
+}
+
+lattice_by_cells!(MvRegister<T>, cells);
+
+impl<T: Ord + Clone> Default for MvRegister<T> {
+    fn default() -> Self {
+        Self { cells: Cells::new() }
+    }
+}
+
+/// One of several values that were written without knowing of each other.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sibling<'a, T> {
+    /// The value.
+    pub value: &'a T,
+    /// Who wrote it, and when; for equal values that were written concurrently, the latest of them.
+    pub by: Change,
+}
+
+impl<T> Clone for Sibling<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Sibling<'_, T> {}
+
+impl<T: Ord + Clone> MvRegister<T> {
+    /// Never written.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The values that nobody replaced yet, the latest last. Equal values are one sibling.
+    pub fn siblings(&self) -> Vec<Sibling<'_, T>> {
+        distinct(self.live().collect())
+    }
+
+    /// Every live mark, in the order of writers; equal values are listed once per writer.
+    pub(crate) fn live(&self) -> impl Iterator<Item = Sibling<'_, T>> + '_ {
+        self.cells.iter().filter_map(|(_, mark)| mark.live().map(|(by, value)| Sibling { value, by: *by }))
+    }
+
+    /// Writes in place of all values seen here; returns the delta.
+    pub fn write(&mut self, change: Change, content: T) -> Self {
+        let mut cells = kill(self.cells.iter().filter(|(writer, _)| **writer != change.replica()), change);
+        cells.put(change.replica(), Mark::Live { by: change, content });
+        self.cells.put_all(cells.clone());
+        Self { cells }
+    }
+
+    /// Takes away all values seen here; returns the delta.
+    pub fn clear(&mut self, change: Change) -> Self {
+        let cells = kill(self.cells.iter(), change);
+        self.cells.put_all(cells.clone());
+        Self { cells }
+    }
+
+    /// True when nothing was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+}
+
+/// Sorts by stamp and keeps, of equal values, the latest.
+pub(crate) fn distinct<T: Ord>(mut siblings: Vec<Sibling<'_, T>>) -> Vec<Sibling<'_, T>> {
+    if siblings.len() > 1 {
+        siblings.sort_by(|a, b| a.value.cmp(b.value).then_with(|| b.by.cmp(&a.by)));
+        siblings.dedup_by(|later, kept| later.value == kept.value);
+        siblings.sort_by_key(|sibling| sibling.by);
+    }
+    siblings
+}

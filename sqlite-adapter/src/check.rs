@@ -1,0 +1,157 @@
+//! Is everything as it should be? On demand, at a cost that follows the size of the file.
+
+use crdt_core::{Access, Durability, Fingerprint, Head, Namespace, Store as _, StoreError};
+use rusqlite::types::ValueRef;
+
+use crate::documents;
+use crate::error::{Failure, corrupt};
+use crate::store::SqliteStore;
+use crate::{log, peers};
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// How many documents there are, deleted ones included.
+    pub documents: u64,
+    /// The fingerprint that the head keeps up.
+    pub root: Fingerprint,
+    /// Nothing, in a sound file.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// True when nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// Something that is wrong. Restore a backup, or start a new file and sync; what was synced before is safe elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// SQLite's own check found damage, most of the time by faulty hardware or a faulty file system.
+    Damage(String),
+    /// A document that cannot be read.
+    Document {
+        /// Its row in `rejoin_document`.
+        row: i64,
+        /// Why.
+        detail: String,
+    },
+    /// The documents are not those that were merged: something else than Rejoin has changed them.
+    Root {
+        /// The fingerprint of what is there.
+        found: Fingerprint,
+    },
+    /// A step of the change order that cannot be read or touches no document.
+    Step {
+        /// Its position.
+        sequence: u64,
+        /// Why.
+        detail: String,
+    },
+    /// The change order does not end where the head says.
+    LastStep {
+        /// Where the head says.
+        head: u64,
+        /// Where it ends.
+        found: u64,
+    },
+    /// The context speaks of positions that the change order has not reached, or of this replica itself.
+    Context,
+}
+
+/// SQLite stops to report after so many.
+const LISTED: u32 = 100;
+
+impl SqliteStore {
+    /// Reads everything and compares: SQLite's integrity check, the fingerprint of all cells against the head's, the
+    /// change order against the documents. Other processes can go on writing meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the check itself fails; what it finds is in the report.
+    pub fn check(&mut self) -> Result<Report, StoreError> {
+        self.transact(Access::Read, Durability::Visible, |store| {
+            let head = store.head()?;
+            let mut problems = Vec::new();
+            store.check_file(&mut problems)?;
+            let (documents, found) = store.check_documents(&head.namespace, &mut problems)?;
+            if found != head.root {
+                problems.push(Problem::Root { found });
+            }
+            store.check_log(&head, &mut problems)?;
+            let own = peers::context(&store.connection)?.iter().any(|dot| dot.replica == head.replica);
+            if own || !peers::context_after(&store.connection, head.sequence)?.is_empty() {
+                problems.push(Problem::Context);
+            }
+            Ok(Report { documents, root: head.root, problems })
+        })
+    }
+
+    fn check_file(&self, problems: &mut Vec<Problem>) -> Result<(), Failure> {
+        let mut check = self.connection.prepare(&format!("PRAGMA integrity_check({LISTED})"))?;
+        for line in check.query_map([], |row| row.get::<_, String>(0))? {
+            let line = line?;
+            if line != "ok" {
+                problems.push(Problem::Damage(line));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_documents(
+        &mut self,
+        namespace: &Namespace,
+        problems: &mut Vec<Problem>,
+    ) -> Result<(u64, Fingerprint), Failure> {
+        let mut select =
+            self.connection.prepare("SELECT row, collection, id, data, meta FROM rejoin_document")?;
+        let mut rows = select.query([])?;
+        let (mut count, mut sum) = (0, Fingerprint::EMPTY);
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let address = documents::address(&self.numbers, row, 1);
+            let found =
+                address.and_then(|address| Ok((address, documents::decode(&mut self.numbers, row, 3)?)));
+            match found {
+                Ok((address, document)) => sum = sum.plus(document.fingerprint(namespace, &address)),
+                Err(failure) => {
+                    let detail = StoreError::from(failure).to_string();
+                    problems.push(Problem::Document { row: row.get(0)?, detail });
+                }
+            }
+        }
+        Ok((count, sum))
+    }
+
+    fn check_log(&self, head: &Head, problems: &mut Vec<Problem>) -> Result<(), Failure> {
+        let mut exists = self.connection.prepare("SELECT 1 FROM rejoin_document WHERE row = ?")?;
+        let mut select =
+            self.connection.prepare("SELECT sequence, step FROM rejoin_log ORDER BY sequence")?;
+        let mut rows = select.query([])?;
+        let mut last = 0;
+        while let Some(row) = rows.next()? {
+            last = row.get::<_, i64>(0)?.cast_unsigned();
+            let ValueRef::Blob(step) = row.get_ref(1)? else { continue };
+            let found = log::read_step(step).and_then(|(dots, touched)| {
+                dots.iter()
+                    .try_for_each(|(replica, _)| self.numbers.replica_numbered(*replica).map(|_| ()))?;
+                touched.iter().try_for_each(|row| {
+                    if exists.exists([row])? {
+                        return Ok(());
+                    }
+                    Err(corrupt("it touches a document that does not exist").into())
+                })
+            });
+            if let Err(failure) = found {
+                let detail = StoreError::from(failure).to_string();
+                problems.push(Problem::Step { sequence: last, detail });
+            }
+        }
+        if last != head.sequence {
+            problems.push(Problem::LastStep { head: head.sequence, found: last });
+        }
+        Ok(())
+    }
+}

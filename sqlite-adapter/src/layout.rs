@@ -1,0 +1,116 @@
+//! The tables, byte by byte.
+//!
+//! `application_id` is [`APPLICATION_ID`] ("rejn"), `user_version` is [`VERSION`]. Everything of ours is prefixed
+//! `rejoin_`; other tables in the file are the app's own. Numbers of 64 unsigned bits are stored as the signed number
+//! with the same bits. Ids are their bytes, most significant first. *Varint* is the codec's unsigned integer (LEB128).
+//!
+//! ## `rejoin_head`: one row, `one = 1`
+//!
+//! | column | content |
+//! |---|---|
+//! | `namespace`, `key` | id and key of the namespace, 16 bytes each |
+//! | `replica`, `life` | who writes here, since when without a break |
+//! | `counter`, `hlc` | counter and time of the last own transaction |
+//! | `sequence` | the last position of the change order |
+//! | `offered` | the highest own counter that may have left the file |
+//! | `root` | fingerprint of all cells, 16 bytes, most significant first |
+//! | `flushes` | counts durable commits that had nothing else to write; see [`SqliteStore`](crate::SqliteStore) |
+//! | `machine` | first 16 bytes of SHA-256 over `rejoin machine 1`, a zero byte, the machine's id; NULL where it has none |
+//! | `device`, `inode`, `born` | of this file: device, inode, time of birth in nanoseconds since 1970; NULL where unknown |
+//!
+//! ## `rejoin_document`: one row per document, deleted ones included
+//!
+//! | column | content |
+//! |---|---|
+//! | `row` | the number by which the log names it; never reused |
+//! | `collection` | number in `rejoin_collection` |
+//! | `id` | 16 bytes |
+//! | `data` | what the document shows, as JSON; NULL when it is deleted |
+//! | `meta` | the codec's row; a payload `3f` in it is the value at the same path in `data` |
+//!
+//! In `data`, nested maps are objects, sets arrays, counters numbers, flags true or false; bytes are
+//! `{"$bytes": "00ff"}`, timestamps `{"$timestamp": ms}`, floats that are not finite `{"$float": "NaN"}`, the values of
+//! a `manual` field in conflict `{"$conflict": […]}`. It is for reading: what an app writes there itself is not synced,
+//! and [`SqliteStore::check`](crate::SqliteStore::check) reports it as damage.
+//!
+//! ## Dictionaries
+//!
+//! `rejoin_collection(number, name)`, `rejoin_replica(number, id)` and `rejoin_shape(number, shape)`: what rows name by
+//! number. Numbers start at 0 without gaps; entries are never changed and never removed. `shape` is the codec's shape.
+//!
+//! ## `rejoin_log`: the change order, one row per transaction, append only
+//!
+//! | column | content |
+//! |---|---|
+//! | `sequence` | the position |
+//! | `step` | varint: number of dots; per dot: varint number of the replica, varint counter. Then to the end: varint differences of the touched documents' `row`, ascending, the first one from 0 |
+//!
+//! ## `rejoin_context`: what was seen of other replicas
+//!
+//! `replica` (16 bytes), `counter`, `sequence`: the position of the change order at which the counter rose, with an
+//! index, so that "what rose since" costs what it returns.
+//!
+//! ## `rejoin_peer`, `rejoin_staged`
+//!
+//! `rejoin_peer(life, replica, cursor, acked)`; `rejoin_staged(peer, number, batch)`: batches that wait for their
+//! checkpoint, numbered from 0 per peer (a life).
+
+/// Says in the file's header that Rejoin keeps tables in it: "rejn".
+pub const APPLICATION_ID: i32 = 0x7265_6a6e;
+
+/// The format that this version writes: how many [`MIGRATIONS`] were applied.
+#[allow(clippy::cast_possible_truncation)] // there are few
+pub const VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// What leads from each format to the next. Entries are only ever added.
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1];
+
+const VERSION_1: &str = "
+CREATE TABLE rejoin_head (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    namespace BLOB NOT NULL,
+    key BLOB NOT NULL,
+    replica BLOB NOT NULL,
+    life INTEGER NOT NULL,
+    counter INTEGER NOT NULL,
+    hlc INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    offered INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    flushes INTEGER NOT NULL,
+    machine BLOB,
+    device INTEGER,
+    inode INTEGER,
+    born INTEGER
+) STRICT;
+CREATE TABLE rejoin_document (
+    row INTEGER PRIMARY KEY,
+    collection INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    data TEXT,
+    meta BLOB NOT NULL,
+    UNIQUE (collection, id)
+) STRICT;
+CREATE TABLE rejoin_collection (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE rejoin_replica (number INTEGER PRIMARY KEY, id BLOB NOT NULL) STRICT;
+CREATE TABLE rejoin_shape (number INTEGER PRIMARY KEY, shape BLOB NOT NULL) STRICT;
+CREATE TABLE rejoin_log (sequence INTEGER PRIMARY KEY, step BLOB NOT NULL) STRICT;
+CREATE TABLE rejoin_context (
+    replica BLOB PRIMARY KEY,
+    counter INTEGER NOT NULL,
+    sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rejoin_context_sequence ON rejoin_context (sequence);
+CREATE TABLE rejoin_peer (
+    life INTEGER PRIMARY KEY,
+    replica BLOB NOT NULL,
+    cursor INTEGER NOT NULL,
+    acked INTEGER NOT NULL
+) STRICT;
+CREATE TABLE rejoin_staged (
+    peer INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    batch BLOB NOT NULL,
+    PRIMARY KEY (peer, number)
+) STRICT;
+";

@@ -1,0 +1,240 @@
+//! [`Database`]: the one handle of an app.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crdt_core::{
+    ChangeEvent, Collection, Committed, DocumentId, DocumentView, Durability, Name, Replica, ReplicaId,
+};
+use sqlite_adapter::{Identity, Opened, Report, SqliteStore};
+
+use crate::watch::Watchers;
+use crate::{Error, OpenOptions, Tx, Watch};
+
+/// A database of documents in a SQLite file. Cheap to clone; every clone is the same database, from any thread.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    watchers: Arc<Watchers>,
+    durability: Durability,
+    identity: Identity,
+    read_only: bool,
+}
+
+struct State {
+    replica: Replica<SqliteStore>,
+    /// A thread is telling the watchers; it goes on until there is no event left, so that they hear them in order.
+    telling: bool,
+}
+
+impl Database {
+    /// Opens a database file, or creates it, with the [default options](OpenOptions::new).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        OpenOptions::new().open(path)
+    }
+
+    pub(crate) fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        let adapter =
+            sqlite_adapter::OpenOptions::new(options.namespace).busy_timeout_ms(options.busy_timeout_ms);
+        let adapter = if options.read_only { adapter.read_only() } else { adapter };
+        let Opened { store, identity } = SqliteStore::open(path, &adapter)?;
+        let replica = Replica::new(store);
+        let shared = Shared {
+            state: Mutex::new(State { replica, telling: false }),
+            watchers: Arc::default(),
+            durability: options.durability,
+            identity,
+            read_only: options.read_only,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Declares a collection: how its fields come together, and a SQL view of the same name that shows its documents to
+    /// plain queries. Declare every collection each time the database is opened, before editing it.
+    ///
+    /// # Errors
+    /// [`Error::View`] when there can be no view of that name, because the app has a table of the same name, say.
+    pub fn declare(&self, collection: Collection) -> Result<(), Error> {
+        self.with(|replica| {
+            if !self.shared.read_only {
+                replica.store_mut().create_view(&collection)?;
+            }
+            replica.declare(collection);
+            Ok(())
+        })
+    }
+
+    /// Commits what the closure does, all or nothing. A closure that fails or panics leaves no trace.
+    ///
+    /// # Errors
+    /// The closure's error, or [`Error::Store`]; nothing was changed.
+    pub fn commit<T>(&self, edit: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Error>) -> Result<T, Error> {
+        self.commit_with(self.shared.durability, edit).map(|committed| committed.value)
+    }
+
+    /// Commits with another durability than the database's, and tells the transaction's name.
+    ///
+    /// # Errors
+    /// As [`Database::commit`].
+    pub fn commit_with<T>(
+        &self,
+        durability: Durability,
+        edit: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Error>,
+    ) -> Result<Committed<T>, Error> {
+        Ok(self.with(|replica| replica.commit(now_ms(), durability, |tx| edit(&mut Tx(tx))))?)
+    }
+
+    /// Reads a document; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn get(&self, collection: impl Into<Name>, id: DocumentId) -> Result<Option<DocumentView>, Error> {
+        Ok(Some(self.with(|replica| replica.read(collection, id))?).filter(DocumentView::exists))
+    }
+
+    /// All documents of a collection, in the order of ids. Reads a page at a time; what is committed meanwhile may or may
+    /// not be among them.
+    pub fn list(&self, collection: impl Into<Name>) -> Documents {
+        let page = Vec::new().into_iter();
+        Documents { database: self.clone(), collection: collection.into(), page, after: None, done: false }
+    }
+
+    /// Calls back after every change, in order, until the returned [`Watch`] is dropped. The callback may use the database.
+    ///
+    /// Changes that *other processes* make to the file are not told.
+    pub fn watch(&self, callback: impl Fn(&ChangeEvent) + Send + Sync + 'static) -> Watch {
+        let watch = self.shared.watchers.add(callback);
+        self.lock().replica.collect_events(true);
+        watch
+    }
+
+    /// What opening did about the id that this database writes under: a file that was copied or restored gets a new one.
+    pub fn identity(&self) -> Identity {
+        self.shared.identity
+    }
+
+    /// Under which id this database writes.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn replica_id(&self) -> Result<ReplicaId, Error> {
+        Ok(self.with(Replica::head)?.replica)
+    }
+
+    /// Checks the file: SQLite's own check, and whether what is stored sums up to the fingerprint. Reads everything.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it could not be checked; damage is not an error but in the [`Report`].
+    pub fn check(&self) -> Result<Report, Error> {
+        Ok(self.with(|replica| replica.store_mut().check())?)
+    }
+
+    /// Writes a copy of the database to a new file while it is in use. A copy that is opened gets an identity of its own.
+    ///
+    /// # Errors
+    /// [`Error::Backup`], also when there is a file at that path.
+    pub fn backup(&self, to: impl AsRef<Path>) -> Result<(), Error> {
+        Ok(self.with(|replica| replica.store_mut().backup(to))?)
+    }
+
+    /// Does something with the replica, and then tells the watchers what changed.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Replica<SqliteStore>) -> R) -> R {
+        let result = work(&mut self.lock().replica);
+        self.tell();
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a closure was rolled back; the state behind the lock is whole.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
+        /// Lets others tell again, also when a callback panics.
+        struct Telling<'d>(&'d Database);
+
+        impl Drop for Telling<'_> {
+            fn drop(&mut self) {
+                self.0.lock().telling = false;
+            }
+        }
+
+        loop {
+            let events = {
+                let mut state = self.lock();
+                if state.telling {
+                    return;
+                }
+                let events = state.replica.take_events();
+                if self.shared.watchers.is_empty() {
+                    state.replica.collect_events(false);
+                    return;
+                }
+                if events.is_empty() {
+                    return;
+                }
+                state.telling = true;
+                events
+            };
+            let _telling = Telling(self);
+            events.iter().for_each(|event| self.shared.watchers.tell(event));
+        }
+    }
+}
+
+/// The documents of a collection; see [`Database::list`].
+#[derive(Debug)]
+pub struct Documents {
+    database: Database,
+    collection: Name,
+    page: std::vec::IntoIter<(DocumentId, DocumentView)>,
+    after: Option<DocumentId>,
+    done: bool,
+}
+
+impl Documents {
+    const PAGE: usize = 256;
+
+    fn turn_page(&mut self) -> Result<(), Error> {
+        let next = self.database.with(|replica| replica.list(&self.collection, self.after, Self::PAGE))?;
+        self.done = next.len() < Self::PAGE;
+        self.after = next.last().map(|(id, _)| *id);
+        self.page = next.into_iter();
+        Ok(())
+    }
+}
+
+impl Iterator for Documents {
+    type Item = Result<(DocumentId, DocumentView), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0
+            && !self.done
+            && let Err(error) = self.turn_page()
+        {
+            self.done = true;
+            return Some(Err(error));
+        }
+        self.page.next().map(Ok)
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
+}
+
+/// Milliseconds since 1970 by the wall clock; 0 before.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,92 @@
+//! Offline-first sync for apps: devices leave the network, people keep working, devices rejoin, and nothing is lost.
+//!
+//! A [`Database`] is a SQLite file of documents. Every device has its own and edits it without asking anyone. When two
+//! of them are connected by anything that carries bytes, each gets what the other did meanwhile, and both come to hold
+//! the same: field by field, by the rules that you chose per field.
+//!
+//! ```no_run
+//! use rejoin::{Collection, Database, FieldType};
+//!
+//! # fn main() -> Result<(), rejoin::Error> {
+//! let db = Database::open("tasks.db")?;
+//! db.declare(
+//!     Collection::new("tasks")
+//!         .field("title", FieldType::Detect) // keeps both of two simultaneous edits
+//!         .field("votes", FieldType::Counter) // every step counts
+//!         .field("tags", FieldType::Set),
+//! )?;
+//!
+//! let id = db.commit(|tx| {
+//!     let mut task = tx.create("tasks")?;
+//!     task.set("title", "Buy milk")?;
+//!     task.increment("votes", 1)?;
+//!     task.add_to("tags", "home")?;
+//!     Ok(task.id())
+//! })?;
+//!
+//! let _watching = db.watch(|change| println!("{} documents changed", change.documents.len()));
+//! db.sync(&mut std::net::TcpStream::connect("laptop.local:7045")?)?;
+//! println!("{:?}", db.get("tasks", id)?.map(|task| task.to_value()));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//!
+//! | | |
+//! |---|---|
+//! | [`Database`], [`OpenOptions`] | open a file, commit, read, watch, back up |
+//! | [`Tx`], [`DocumentMut`] | edit documents within a transaction |
+//! | [`DocumentView`], [`MapView`] | read them, and their conflicts |
+//! | [`Collection`], [`FieldType`], [`Resolver`] | say how simultaneous edits come together |
+//! | [`Database::sync`], [`Database::serve`], [`SyncReport`] | exchange changes over a stream |
+//! | [`ChangeEvent`], [`Watch`] | learn what changed |
+//! | [`Error`] | what can go wrong, and what to do |
+//! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
+//!
+//! Features, both on by default: `sqlite` (the database), `sync` (the sessions).
+
+pub use crdt_core as core;
+#[cfg(feature = "sqlite")]
+pub use sqlite_adapter as sqlite;
+#[cfg(feature = "sync")]
+pub use sync_protocol as protocol;
+
+#[cfg(feature = "sqlite")]
+mod database;
+#[cfg(feature = "sqlite")]
+mod error;
+#[cfg(feature = "sqlite")]
+mod options;
+#[cfg(all(feature = "sqlite", feature = "sync"))]
+mod sync;
+#[cfg(feature = "sqlite")]
+mod tx;
+#[cfg(feature = "sqlite")]
+mod watch;
+
+#[cfg(feature = "sqlite")]
+pub use database::{Database, Documents};
+#[cfg(feature = "sqlite")]
+pub use error::Error;
+#[cfg(feature = "sqlite")]
+pub use options::OpenOptions;
+#[cfg(feature = "sqlite")]
+pub use sqlite_adapter::{Identity, Report};
+#[cfg(all(feature = "sqlite", feature = "sync"))]
+pub use sync::SyncReport;
+#[cfg(feature = "sqlite")]
+pub use tx::Tx;
+#[cfg(feature = "sqlite")]
+pub use watch::Watch;
+
+pub use crdt_core::{
+    ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
+    Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId, Resolver,
+    Sibling, Value,
+};
+
+/// README's code, compiled and run with the tests.
+#[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeCode;

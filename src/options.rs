@@ -1,0 +1,78 @@
+//! [`OpenOptions`]: how a database is opened.
+
+use std::path::Path;
+
+use crdt_core::{Durability, Namespace};
+
+use crate::{Database, Error};
+
+/// How a database is opened.
+///
+/// ```
+/// use rejoin::{Durability, OpenOptions};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("team.db");
+/// let db = OpenOptions::new().secret("only our team knows this").durability(Durability::Visible).open(&path)?;
+/// # drop(db);
+/// # Ok::<(), rejoin::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    pub(crate) namespace: Namespace,
+    pub(crate) durability: Durability,
+    pub(crate) busy_timeout_ms: u32,
+    pub(crate) read_only: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::from_secret("rejoin: no secret was chosen"),
+            durability: Durability::Durable,
+            busy_timeout_ms: 5_000,
+            read_only: false,
+        }
+    }
+}
+
+impl OpenOptions {
+    /// The defaults: no secret, durable commits, five seconds of patience with other writers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Databases sync only with those opened with the same secret. It is fixed when the file is created.
+    ///
+    /// The secret tells namespaces apart and seals messages against damage. It does not encrypt: use a transport that does.
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.namespace = Namespace::from_secret(secret);
+        self
+    }
+
+    /// How sure a commit is when it returns. [`Durability::Durable`], the default, survives a power failure.
+    /// [`Durability::Visible`] is faster; a power failure may take the last commits back, but never one that was synced.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How long to wait for another process that is writing, in milliseconds.
+    pub fn busy_timeout_ms(mut self, busy_timeout_ms: u32) -> Self {
+        self.busy_timeout_ms = busy_timeout_ms;
+        self
+    }
+
+    /// Opens for reading only: nothing is created, migrated, healed or synced.
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Opens a file, or creates it.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Database, Error> {
+        Database::open_with(path.as_ref(), &self)
+    }
+}

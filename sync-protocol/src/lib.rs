@@ -1,0 +1,47 @@
+//! The sync sessions of Rejoin: bytes in, bytes out, over any transport.
+//!
+//! This crate does no I/O and reads no clock: a [`Session`] takes messages and the time, and gives messages, events and
+//! the next deadline. Anything that carries bytes carries a session; [`drive`] has the driver for every
+//! `Read + Write` stream, and one that connects two replicas in memory.
+//!
+//! # Map
+//!
+//! | in the order the data travels | |
+//! |---|---|
+//! | [`Session`] | one conversation with one peer, as a state machine |
+//! | `session/outbound.rs` | what we send: a run of chunks that ends in a checkpoint, then live pushes |
+//! | `session/inbound.rs` | what we take: stage chunks, apply at the checkpoint, acknowledge |
+//! | `message.rs` | the messages and their bytes |
+//! | `seal.rs` | tells damaged, repeated, missing and foreign messages apart |
+//! | [`drive`] | drivers |
+//!
+//! `PROTOCOL.md` specifies every byte.
+//!
+//! # Two replicas in memory
+//!
+//! ```
+//! use crdt_core::{DocumentId, Durability, Head, Life, MemoryStore, Namespace, Replica, ReplicaId, TransactionError};
+//! use sync_protocol::drive::exchange_in_memory;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let team = Namespace::from_secret("team 42");
+//! let replica = |n| Replica::new(MemoryStore::new(Head::new(team, ReplicaId::from_u64(n), Life(n))));
+//! let (mut phone, mut laptop) = (replica(1), replica(2));
+//! let id = DocumentId::from_u64(1);
+//! phone.commit(0, Durability::Visible, |tx| {
+//!     tx.document("tasks", id)?.set("title", "Buy milk")?;
+//!     Ok::<_, TransactionError>(())
+//! })?;
+//! exchange_in_memory(&mut phone, &mut laptop, 0)?;
+//! assert_eq!(laptop.read("tasks", id)?.get("title")?.unwrap().as_str(), Some("Buy milk"));
+//! assert_eq!(phone.head()?.root, laptop.head()?.root);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod drive;
+mod message;
+mod seal;
+mod session;
+
+pub use message::{MAX_HELLO_BYTES, PROTOCOL_VERSION};
+pub use session::{Config, EndReason, Session, SessionError, SessionEvent, Status, Traffic, Way};

@@ -1,0 +1,327 @@
+//! The messages of a session and their bytes. `PROTOCOL.md` has them in tables.
+//!
+//! | first byte | message | says |
+//! |---|---|---|
+//! | 1 | Hello | who I am, what I hold, what time it is here |
+//! | 2 | Want | from where on you should send |
+//! | 3 | Chunk | cells to put aside |
+//! | 4 | Checkpoint | the last cells of a run, and what they lead to: apply now |
+//! | 5 | Push | cells of the next steps of my change order: apply at once |
+//! | 6 | Ack | durably applied up to here |
+//! | 7 | Bye | I end the session, and why |
+
+use crdt_core::codec::{DecodeError, Reader, put_signed, put_unsigned};
+use crdt_core::{Dot, Fingerprint, Life, ReplicaId};
+
+use crate::session::EndReason;
+
+/// The protocol that this version speaks. Peers with another one are refused with an error that says so.
+pub const PROTOCOL_VERSION: u8 = 1;
+
+/// No handshake message for one namespace is longer, unless it names what a stranger has seen.
+pub const MAX_HELLO_BYTES: usize = 160;
+
+/// A version vector with more entries is never sent whole.
+pub(crate) const MAX_VECTOR_ENTRIES: usize = 200;
+
+/// Steps and context entries in one message.
+const MAX_ENTRIES: usize = 1 << 16;
+
+const MAGIC: [u8; 2] = *b"rj";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) namespace: [u8; 16],
+    pub(crate) replica: ReplicaId,
+    pub(crate) life: Life,
+    /// Drawn for this session; what seals and tells sessions apart.
+    pub(crate) nonce: u64,
+    pub(crate) root: Fingerprint,
+    pub(crate) sequence: u64,
+    pub(crate) now_ms: u64,
+    /// False for a store that forgets when the process ends.
+    pub(crate) durable: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Want {
+    /// How far into the change order of the addressee this side has durably applied; 0 without a cursor.
+    pub(crate) cursor: u64,
+    /// The highest counter of the addressee's present replica id that this side has seen.
+    pub(crate) seen_of_you: u64,
+    /// Without a cursor: everything seen, unless it is too much.
+    pub(crate) seen: Option<Vec<Dot>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint<'a> {
+    pub(crate) sequence: u64,
+    pub(crate) root: Fingerprint,
+    pub(crate) context: Vec<Dot>,
+    pub(crate) batch: &'a [u8],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Push<'a> {
+    /// How many steps of the change order these cells bring the receiver forward.
+    pub(crate) steps: u64,
+    /// The sender's own new transactions among them, which need no entry in the context.
+    pub(crate) own: u64,
+    pub(crate) context: Vec<Dot>,
+    pub(crate) batch: &'a [u8],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ack {
+    /// How far into the addressee's change order this side has durably applied now.
+    pub(crate) sequence: u64,
+    /// Steps of this side's change order that are nothing but what the addressee sent.
+    pub(crate) echo_steps: u64,
+    /// After a checkpoint: the root of this side, as it is now.
+    pub(crate) root: Option<Fingerprint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message<'a> {
+    Hello(Hello),
+    Want(Want),
+    Chunk(&'a [u8]),
+    Checkpoint(Checkpoint<'a>),
+    Push(Push<'a>),
+    Ack(Ack),
+    Bye(EndReason),
+}
+
+const HELLO: u8 = 1;
+const WANT: u8 = 2;
+const CHUNK: u8 = 3;
+const CHECKPOINT: u8 = 4;
+const PUSH: u8 = 5;
+const ACK: u8 = 6;
+const BYE: u8 = 7;
+/// A push of one step, the sender's own, without anything else new: by far the most common message.
+const PUSH_OWN: u8 = 8;
+
+impl<'a> Message<'a> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self {
+            Self::Hello(hello) => {
+                out.push(HELLO);
+                out.extend_from_slice(&MAGIC);
+                out.push(PROTOCOL_VERSION);
+                out.extend_from_slice(&hello.namespace);
+                out.extend_from_slice(hello.replica.as_bytes());
+                out.extend_from_slice(&hello.life.0.to_le_bytes());
+                out.extend_from_slice(&hello.nonce.to_le_bytes());
+                out.extend_from_slice(&hello.root.0.to_le_bytes());
+                put_unsigned(&mut out, hello.sequence);
+                put_unsigned(&mut out, hello.now_ms);
+                out.push(hello.durable.into());
+            }
+            Self::Want(want) => {
+                out.push(WANT);
+                put_unsigned(&mut out, want.cursor);
+                put_unsigned(&mut out, want.seen_of_you);
+                out.push(want.seen.is_some().into());
+                put_dots(&mut out, want.seen.as_deref().unwrap_or_default());
+            }
+            Self::Chunk(batch) => {
+                out.push(CHUNK);
+                out.extend_from_slice(batch);
+            }
+            Self::Checkpoint(checkpoint) => {
+                out.push(CHECKPOINT);
+                put_unsigned(&mut out, checkpoint.sequence);
+                out.extend_from_slice(&checkpoint.root.0.to_le_bytes());
+                put_dots(&mut out, &checkpoint.context);
+                out.extend_from_slice(checkpoint.batch);
+            }
+            Self::Push(Push { steps: 1, own: 1, context, batch }) if context.is_empty() => {
+                out.push(PUSH_OWN);
+                out.extend_from_slice(batch);
+            }
+            Self::Push(push) => {
+                out.push(PUSH);
+                put_unsigned(&mut out, push.steps);
+                put_unsigned(&mut out, push.own);
+                put_dots(&mut out, &push.context);
+                out.extend_from_slice(push.batch);
+            }
+            Self::Ack(ack) => {
+                out.push(ACK);
+                put_unsigned(&mut out, ack.sequence);
+                put_unsigned(&mut out, ack.echo_steps);
+                if let Some(root) = ack.root {
+                    out.extend_from_slice(&root.0.to_le_bytes());
+                }
+            }
+            Self::Bye(reason) => out.extend_from_slice(&[BYE, reason.number()]),
+        }
+        out
+    }
+
+    /// Reads a message whose seal was checked. A batch is left to whoever knows its dictionary.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let message = match reader.byte("a message")? {
+            HELLO => {
+                if reader.array("a hello")? != MAGIC {
+                    return Err(DecodeError::Invalid("a hello that is not one of this protocol"));
+                }
+                let version = reader.byte("a hello")?;
+                if version != PROTOCOL_VERSION {
+                    return Err(DecodeError::UnknownTag { what: "protocol version", tag: version.into() });
+                }
+                Self::Hello(Hello {
+                    namespace: reader.array("a namespace")?,
+                    replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+                    life: Life(u64::from_le_bytes(reader.array("a life")?)),
+                    nonce: u64::from_le_bytes(reader.array("a nonce")?),
+                    root: read_root(&mut reader)?,
+                    sequence: reader.unsigned("a sequence")?,
+                    now_ms: reader.unsigned("a time")?,
+                    durable: read_bool(&mut reader)?,
+                })
+            }
+            WANT => {
+                let (cursor, seen_of_you) = (reader.unsigned("a cursor")?, reader.unsigned("a counter")?);
+                let (has_seen, seen) = (read_bool(&mut reader)?, read_dots(&mut reader)?);
+                if !has_seen && !seen.is_empty() {
+                    return Err(DecodeError::Invalid("a version vector that is said not to be there"));
+                }
+                Self::Want(Want { cursor, seen_of_you, seen: has_seen.then_some(seen) })
+            }
+            CHUNK => return Ok(Self::Chunk(reader.rest())),
+            CHECKPOINT => {
+                let (sequence, root) = (reader.unsigned("a sequence")?, read_root(&mut reader)?);
+                let context = read_dots(&mut reader)?;
+                return Ok(Self::Checkpoint(Checkpoint { sequence, root, context, batch: reader.rest() }));
+            }
+            PUSH_OWN => {
+                let batch = reader.rest();
+                return Ok(Self::Push(Push { steps: 1, own: 1, context: Vec::new(), batch }));
+            }
+            PUSH => {
+                let (steps, own) =
+                    (reader.unsigned("a number of steps")?, reader.unsigned("a number of steps")?);
+                let context = read_dots(&mut reader)?;
+                return Ok(Self::Push(Push { steps, own, context, batch: reader.rest() }));
+            }
+            ACK => {
+                let (sequence, echo_steps) =
+                    (reader.unsigned("a sequence")?, reader.unsigned("a number of steps")?);
+                let root = if reader.remaining() > 0 { Some(read_root(&mut reader)?) } else { None };
+                Self::Ack(Ack { sequence, echo_steps, root })
+            }
+            BYE => Self::Bye(EndReason::from_number(reader.byte("a reason")?)?),
+            tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
+        };
+        reader.finish()?;
+        Ok(message)
+    }
+}
+
+fn read_root(reader: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {
+    Ok(Fingerprint(u128::from_le_bytes(reader.array("a root")?)))
+}
+
+fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match reader.byte("a yes or no")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        tag => Err(DecodeError::UnknownTag { what: "yes or no", tag: tag.into() }),
+    }
+}
+
+/// Dots with their ids: those of a context are of replicas that the batch need not mention.
+fn put_dots(out: &mut Vec<u8>, dots: &[Dot]) {
+    put_unsigned(out, dots.len() as u64);
+    let mut last = 0u64;
+    for dot in dots {
+        out.extend_from_slice(dot.replica.as_bytes());
+        put_signed(out, dot.counter.wrapping_sub(last).cast_signed());
+        last = dot.counter;
+    }
+}
+
+fn read_dots(reader: &mut Reader<'_>) -> Result<Vec<Dot>, DecodeError> {
+    let count = reader.count("context entries")?;
+    if count > MAX_ENTRIES {
+        return Err(DecodeError::Invalid("more context entries than a message may have"));
+    }
+    let (mut dots, mut last) = (Vec::new(), 0u64);
+    for _ in 0..count {
+        let replica = ReplicaId::from_bytes(reader.array("a replica id")?);
+        last = last.wrapping_add_signed(reader.signed("a counter")?);
+        if last == 0 {
+            return Err(DecodeError::Invalid("a counter of 0"));
+        }
+        dots.push(Dot::new(replica, last));
+    }
+    Ok(dots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples() -> Vec<Message<'static>> {
+        let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
+        let root = Fingerprint(u128::MAX - 5);
+        vec![
+            Message::Hello(Hello {
+                namespace: [9; 16],
+                replica: ReplicaId::from_u64(3),
+                life: Life(u64::MAX),
+                nonce: u64::MAX,
+                root,
+                sequence: u64::MAX,
+                now_ms: u64::MAX,
+                durable: true,
+            }),
+            Message::Want(Want { cursor: 5, seen_of_you: 6, seen: None }),
+            Message::Want(Want { cursor: 0, seen_of_you: 0, seen: Some(dots.clone()) }),
+            Message::Chunk(&[1, 2, 3]),
+            Message::Checkpoint(Checkpoint { sequence: 9, root, context: dots.clone(), batch: &[4, 5] }),
+            Message::Push(Push { steps: 1, own: 1, context: vec![], batch: &[6] }),
+            Message::Push(Push { steps: 3, own: 0, context: dots, batch: &[] }),
+            Message::Ack(Ack { sequence: 300, echo_steps: 1, root: None }),
+            Message::Ack(Ack { sequence: 300, echo_steps: 0, root: Some(root) }),
+            Message::Bye(EndReason::Done),
+        ]
+    }
+
+    #[test]
+    fn messages_round_trip() {
+        for message in samples() {
+            assert_eq!(Message::decode(&message.encode()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_handshake_is_within_its_bound() {
+        for message in &samples()[..2] {
+            assert!(message.encode().len() + 8 <= MAX_HELLO_BYTES, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn cut_and_padded_messages_are_errors() {
+        for message in samples() {
+            let bytes = message.encode();
+            let open_ended = matches!(message, Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_));
+            for cut in 0..bytes.len() {
+                let back = Message::decode(&bytes[..cut]);
+                assert_ne!(back.as_ref().ok(), Some(&message));
+                assert!(
+                    open_ended || matches!(message, Message::Ack(_)) || back.is_err(),
+                    "{message:?} cut at {cut}"
+                );
+            }
+            let mut padded = bytes;
+            padded.push(0);
+            assert!(open_ended || Message::decode(&padded).is_err(), "{message:?} padded");
+        }
+    }
+}

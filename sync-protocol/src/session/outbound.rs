@@ -1,0 +1,289 @@
+//! What we send: a run of chunks that ends in a checkpoint, then live pushes.
+//!
+//! A *run* starts from what the peer wants: from its cursor in our change order, or, without one, with a look at every
+//! document. Either way it goes on with the change order until it reaches the head, and the message that reaches it is
+//! the checkpoint. Whatever is committed meanwhile is part of the run. From then on each commit is a *push*: the tail of
+//! the same change order. A tail that is too long for one message is another run.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
+use crdt_core::{
+    Address, Document, Dot, Fingerprint, Head, Life, Position, Replica, Store, VersionVector, Window,
+};
+
+use super::status::{SessionError, Way};
+use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, Want};
+
+/// Documents read at a time.
+const PAGE: usize = 256;
+/// About how many bytes of cells go into one message.
+const MESSAGE_WEIGHT: usize = 64 << 10;
+
+type Batch = Vec<(Address, Document)>;
+
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    state: State,
+    /// The life that the session began with.
+    life: Option<Life>,
+    /// Batches of the run that were read and not yet sent.
+    queue: VecDeque<Batch>,
+    /// Names what was pushed before. Chunks are read one by one, also after a crash, so they do not use it.
+    dictionary: Dictionary,
+    /// Our root was the peer's when it said hello; the head of that state.
+    in_sync_at: Option<u64>,
+    /// The position in our change order that the peer was brought to, or will be by what was sent.
+    told: u64,
+    /// Own transactions that the peer was told of.
+    told_counter: u64,
+    /// From where on the context has to be told.
+    context_since: u64,
+    awaiting: u64,
+    acked: u64,
+    peer_root: Option<Fingerprint>,
+    way: Option<Way>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// Until the peer says what it wants.
+    #[default]
+    Waiting,
+    /// Looking at every document; the change order goes on from `start`.
+    Scan { seen: VersionVector, after: Option<Address>, start: u64 },
+    /// Reading the change order up to the head.
+    Steps(Position),
+    /// The run was read; the queue's last batch goes with the checkpoint.
+    Closing(Closing),
+    /// The checkpoint was sent; new steps are pushed.
+    Live(Position),
+}
+
+/// What a checkpoint says of the state that it leads to.
+#[derive(Debug)]
+struct Closing {
+    head: Head,
+    context: Vec<Dot>,
+}
+
+impl Outbound {
+    pub(super) fn greet(&mut self, head: &Head, hello: &Hello) {
+        self.life = Some(head.life);
+        self.in_sync_at = (head.root == hello.root).then_some(head.sequence);
+        self.peer_root = Some(hello.root);
+    }
+
+    /// The peer said what it wants. It may say so again, for everything, when the roots turn out to differ.
+    pub(super) fn start(&mut self, head: &Head, want: &Want) -> Result<Way, SessionError> {
+        match self.state {
+            State::Waiting => {}
+            State::Live(_) if want.cursor == 0 && want.seen.is_none() => self.in_sync_at = None,
+            _ => return Err(SessionError::Unexpected("a second want")),
+        }
+        let has_cursor = want.cursor > 0 && want.cursor <= head.sequence;
+        self.context_since = if has_cursor { want.cursor } else { 0 };
+        let (state, way) = match (self.in_sync_at, &want.seen) {
+            (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
+            _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
+            (None, Some(seen)) => {
+                let seen = seen.iter().copied().collect();
+                (State::Scan { seen, after: None, start: head.sequence }, Way::VersionVector)
+            }
+            (None, None) => {
+                (State::Scan { seen: VersionVector::new(), after: None, start: head.sequence }, Way::Full)
+            }
+        };
+        (self.state, self.way) = (state, Some(way));
+        Ok(way)
+    }
+
+    /// The next message of the run, or the next push.
+    pub(super) fn next_message<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        echoes: &BTreeSet<u64>,
+    ) -> Result<Option<Vec<u8>>, SessionError> {
+        loop {
+            let last_of_run = self.queue.len() <= 1 && matches!(self.state, State::Closing(_));
+            if !last_of_run && let Some(batch) = self.queue.pop_front() {
+                return Ok(Some(Message::Chunk(&encode(&mut Dictionary::new(), &batch)).encode()));
+            }
+            match &mut self.state {
+                State::Waiting => return Ok(None),
+                State::Scan { seen, after, start } => {
+                    let page = replica.difference(seen, after.as_ref(), PAGE)?;
+                    replica.offer()?;
+                    let start = *start;
+                    *after = page.after;
+                    if after.is_none() {
+                        self.state = State::Steps(Position { sequence: start, documents: 0 });
+                    }
+                    self.enqueue(page.documents);
+                }
+                State::Steps(position) => {
+                    let window =
+                        replica.window_for_peer(*position, PAGE, self.context_since, skip(echoes))?;
+                    self.sending(replica, &window)?;
+                    self.advance_run(window);
+                }
+                State::Closing(_) => return Ok(Some(self.checkpoint())),
+                State::Live(position) => {
+                    let position = *position;
+                    if replica.head()?.sequence <= position.sequence {
+                        return Ok(None);
+                    }
+                    let window = replica.window_for_peer(position, PAGE, self.context_since, skip(echoes))?;
+                    self.sending(replica, &window)?;
+                    if let Some(push) = self.push(window) {
+                        return Ok(Some(push));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes sure that what was read may leave: it is durable, and it is ours.
+    fn sending<S: Store>(&self, replica: &mut Replica<S>, window: &Window) -> Result<(), SessionError> {
+        if self.life != Some(window.head.life) {
+            return Err(SessionError::IdentityChanged);
+        }
+        if window.head.offered < window.head.counter {
+            replica.offer()?;
+        }
+        Ok(())
+    }
+
+    fn advance_run(&mut self, window: Window) {
+        self.state = if window.reaches_head() {
+            let mut context = window.context;
+            if self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES {
+                // A version vector this long is never sent whole. Not knowing it costs the peer bytes, not changes.
+                context.clear();
+            }
+            State::Closing(Closing { head: window.head, context })
+        } else {
+            State::Steps(window.next)
+        };
+        self.enqueue(window.documents);
+    }
+
+    /// Cuts documents into batches that fit a message.
+    fn enqueue(&mut self, documents: Batch) {
+        let (mut batch, mut weight) = (Batch::new(), 0);
+        for (address, document) in documents {
+            for part in document.split(MESSAGE_WEIGHT) {
+                let part_weight = part.weight() + 20;
+                if weight > 0 && weight + part_weight > MESSAGE_WEIGHT {
+                    self.queue.push_back(std::mem::take(&mut batch));
+                    weight = 0;
+                }
+                batch.push((address.clone(), part));
+                weight += part_weight;
+            }
+        }
+        if !batch.is_empty() {
+            self.queue.push_back(batch);
+        }
+    }
+
+    fn checkpoint(&mut self) -> Vec<u8> {
+        let State::Closing(Closing { head, mut context }) = std::mem::take(&mut self.state) else {
+            unreachable!("called while closing")
+        };
+        let batch =
+            self.queue.pop_front().map(|batch| encode(&mut Dictionary::new(), &batch)).unwrap_or_default();
+        if head.counter > 0 {
+            context.push(Dot::new(head.replica, head.counter));
+        }
+        let sequence = head.sequence;
+        self.state = State::Live(Position { sequence, documents: 0 });
+        (self.told, self.awaiting, self.context_since) = (sequence, sequence, sequence);
+        self.told_counter = head.counter;
+        Message::Checkpoint(Checkpoint { sequence, root: head.root, context, batch: &batch }).encode()
+    }
+
+    /// Makes a push of a window, or starts another run when it does not fit one; nothing when there is nothing to say.
+    fn push(&mut self, window: Window) -> Option<Vec<u8>> {
+        let weight: usize = window.documents.iter().map(|(_, document)| document.weight() + 20).sum();
+        if !window.reaches_head() || weight > MESSAGE_WEIGHT {
+            self.advance_run(window);
+            return None;
+        }
+        let Window { documents, next, head, context } = window;
+        self.state = State::Live(next);
+        let own = head.counter - self.told_counter;
+        if documents.is_empty() && context.is_empty() && own == 0 {
+            // Only echoes: the next message takes the peer past them.
+            return None;
+        }
+        let batch = if documents.is_empty() { Vec::new() } else { encode(&mut self.dictionary, &documents) };
+        let steps = next.sequence - self.told;
+        (self.told, self.awaiting, self.context_since) = (next.sequence, next.sequence, next.sequence);
+        self.told_counter = head.counter;
+        Some(Message::Push(Push { steps, own, context, batch: &batch }).encode())
+    }
+
+    /// A step of ours that is nothing but what the peer sent: it need not be sent back. Tells how many steps the peer can
+    /// be taken past with the acknowledgement.
+    pub(super) fn pass_echo(&mut self, sequence: u64) -> u64 {
+        match &mut self.state {
+            State::Live(position) if position.sequence == self.told && self.told + 1 == sequence => {
+                position.sequence = sequence;
+                self.told = sequence;
+                self.context_since = sequence;
+                1
+            }
+            _ => 0,
+        }
+    }
+
+    /// The peer has durably applied something of ours; true when that is more than before.
+    pub(super) fn acknowledged(&mut self, ack: &Ack) -> Result<bool, SessionError> {
+        if ack.sequence > self.told {
+            return Err(DecodeError::Invalid("an ack of what was not sent").into());
+        }
+        self.peer_root = ack.root.or(self.peer_root);
+        let more = ack.sequence > self.acked;
+        self.acked = self.acked.max(ack.sequence);
+        Ok(more)
+    }
+
+    pub(super) const fn caught_up(&self) -> bool {
+        matches!(self.state, State::Live(_)) && self.acked >= self.awaiting
+    }
+
+    /// True when the peer was told of everything up to this head.
+    pub(super) const fn has_told(&self, head: &Head) -> bool {
+        matches!(self.state, State::Live(_)) && self.told == head.sequence
+    }
+
+    pub(super) const fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    pub(super) const fn position(&self) -> u64 {
+        match &self.state {
+            State::Live(position) | State::Steps(position) => position.sequence,
+            _ => 0,
+        }
+    }
+
+    pub(super) const fn peer_root(&self) -> Option<Fingerprint> {
+        self.peer_root
+    }
+
+    pub(super) const fn way(&self) -> Option<Way> {
+        self.way
+    }
+}
+
+fn skip(echoes: &BTreeSet<u64>) -> impl Fn(u64) -> bool + '_ {
+    |sequence| echoes.contains(&sequence)
+}
+
+fn encode(dictionary: &mut Dictionary, batch: &Batch) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_batch(&mut out, dictionary, batch.iter().map(|(address, document)| (address, document)));
+    out
+}

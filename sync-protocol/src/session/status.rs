@@ -1,0 +1,185 @@
+//! What a session tells of itself: events, status, errors.
+
+use crdt_core::codec::DecodeError;
+use crdt_core::{ApplyError, Fingerprint, Life, ReplicaId, StoreError};
+
+/// How one side finds out what the other misses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Both hold the same: nothing is read.
+    InSync,
+    /// They have met: the change order from the peer's cursor on. The cost follows the change.
+    Resume,
+    /// They never met: every document is looked at, and what the peer's version vector lacks is sent.
+    VersionVector,
+    /// The peer has seen too many replicas to say which: everything is sent.
+    Full,
+}
+
+/// Something that happened in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// The peer said who it is.
+    Connected {
+        /// Its replica id.
+        replica: ReplicaId,
+        /// Its life.
+        life: Life,
+        /// Its wall clock minus ours, in milliseconds, the journey of the message included.
+        skew_ms: i64,
+    },
+    /// We know what the peer misses, or how to find out.
+    Sending(Way),
+    /// Something from the peer was applied.
+    Applied {
+        /// Cells that changed here.
+        cells: u64,
+        /// It was the end of a run, not a live change.
+        checkpoint: bool,
+    },
+    /// The peer has durably applied our changes up to here.
+    Acknowledged {
+        /// A position in our change order.
+        sequence: u64,
+    },
+    /// Both sides had everything and yet held different state: a transaction exists twice, in a store that was copied.
+    RootsDiffer {
+        /// Each side sends all that it holds, which makes them equal. It is done once a session.
+        repairing: bool,
+    },
+    /// The session is over.
+    Ended(EndReason),
+}
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// There was nothing more to do.
+    Done,
+    /// The app closed it.
+    Closed,
+    /// The other side was silent for too long.
+    TimedOut,
+    /// The other side got something that it could not take: see its error.
+    Failed,
+}
+
+impl EndReason {
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Closed => 1,
+            Self::TimedOut => 2,
+            Self::Failed => 3,
+        }
+    }
+
+    pub(crate) const fn from_number(number: u8) -> Result<Self, DecodeError> {
+        Ok(match number {
+            0 => Self::Done,
+            1 => Self::Closed,
+            2 => Self::TimedOut,
+            3 => Self::Failed,
+            _ => return Err(DecodeError::UnknownTag { what: "reason to end", tag: number as u64 }),
+        })
+    }
+}
+
+/// What a session moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages sent.
+    pub messages_sent: u64,
+    /// Bytes of the messages sent, without what the transport adds.
+    pub bytes_sent: u64,
+    /// Messages taken.
+    pub messages_received: u64,
+    /// Bytes of the messages taken.
+    pub bytes_received: u64,
+}
+
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The other side, once it has said who it is.
+    pub peer: Option<(ReplicaId, Life)>,
+    /// Whether the other side keeps what it gets.
+    pub peer_is_durable: bool,
+    /// Both sides have all that the other had.
+    pub settled: bool,
+    /// Why it is over, if it is.
+    pub ended: Option<EndReason>,
+    /// How far into the peer's change order we have durably applied.
+    pub cursor: u64,
+    /// How far into our change order the peer has durably applied.
+    pub acknowledged: u64,
+    /// The peer's root when it last told. Equal to ours: both hold the same.
+    pub peer_root: Option<Fingerprint>,
+    /// How we found out what the peer misses.
+    pub way: Option<Way>,
+    /// What it cost.
+    pub traffic: Traffic,
+}
+
+/// A message that was not taken, or a session that cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// Not an encoding of this protocol. Session and store are untouched.
+    #[error("the message cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    /// The seal is wrong: bytes were changed on the way, or they belong to another session. Nothing was touched.
+    #[error("the message is damaged or belongs to another session")]
+    Damaged,
+    /// The transport lost or reordered messages. Nothing was touched; start a new session, it resumes.
+    #[error("{messages} messages are missing before this one; start a new session, it resumes")]
+    Missing {
+        /// How many.
+        messages: u64,
+    },
+    /// The peer is in another namespace. Nothing was touched.
+    #[error("the peer belongs to another namespace: check the secrets")]
+    WrongNamespace,
+    /// The peer speaks another version. Nothing was touched; update the older side.
+    #[error("the peer speaks protocol version {theirs}, this side {ours}; update the older one")]
+    Version {
+        /// The peer's.
+        theirs: u8,
+        /// Ours.
+        ours: u8,
+    },
+    /// A message that has no place here. Nothing was touched.
+    #[error("the peer sent {0} where it has no place")]
+    Unexpected(&'static str),
+    /// The transport sends our own messages back. Nothing was touched.
+    #[error("the transport returns our own messages")]
+    Echo,
+    /// The peer is a copy of this very store. Give one of them a new identity. Nothing was touched.
+    #[error("the peer is a copy of this store; renew the identity of one of them")]
+    SameLife,
+    /// The peer has seen more of us than we know ourselves: this store was restored or copied. Nothing was touched; renew
+    /// the identity and start a new session.
+    #[error("the peer has seen more of this replica than it has itself; renew its identity and sync again")]
+    Forked,
+    /// The store was given a new identity while the session ran. Start a new session.
+    #[error("this store has a new identity since the session began; start a new session")]
+    IdentityChanged,
+    /// The session is over.
+    #[error("the session has ended: {0:?}")]
+    Ended(EndReason),
+    /// The store failed; the message can be given again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ApplyError> for SessionError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Store(error) => Self::Store(error),
+            ApplyError::Staged(error) => Self::Decode(error),
+            ApplyError::Forked => Self::Forked,
+        }
+    }
+}

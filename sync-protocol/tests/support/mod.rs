@@ -1,0 +1,62 @@
+//! What the session tests share: replicas, edits, a small random generator.
+#![allow(dead_code, missing_docs)] // not every test uses everything
+
+use crdt_core::{
+    Collection, DocumentId, DocumentMut, Durability, FieldType, Head, Life, MemoryStore, Namespace, Replica,
+    ReplicaId, TransactionError,
+};
+
+pub const START_MS: u64 = 1_790_000_000_000;
+
+pub fn replica(number: u64) -> Replica<MemoryStore> {
+    let head = Head::new(Namespace::from_secret("test"), ReplicaId::from_u64(number), Life(number));
+    declared(Replica::new(MemoryStore::new(head)))
+}
+
+pub fn declared(mut replica: Replica<MemoryStore>) -> Replica<MemoryStore> {
+    let tasks = Collection::new("tasks").field("notes", FieldType::Detect).field("votes", FieldType::Counter);
+    replica.declare(tasks);
+    replica
+}
+
+/// Commits edits of one document at a time after the start.
+pub fn edit(replica: &mut Replica<MemoryStore>, id: u64, ms: u64, edit: impl FnOnce(&mut DocumentMut<'_>)) {
+    replica
+        .commit(START_MS + ms, Durability::Visible, |tx| {
+            edit(&mut tx.document("tasks", DocumentId::from_u64(id))?);
+            Ok::<_, TransactionError>(())
+        })
+        .unwrap();
+}
+
+pub fn set(replica: &mut Replica<MemoryStore>, id: u64, ms: u64, field: &str, value: &str) {
+    edit(replica, id, ms, |document| document.set(field, value).unwrap());
+}
+
+pub fn title(replica: &mut Replica<MemoryStore>, id: u64) -> Option<String> {
+    let view = replica.read("tasks", DocumentId::from_u64(id)).unwrap();
+    let value = view.get("title").unwrap();
+    value.and_then(|value| value.as_str().map(str::to_owned))
+}
+
+pub fn assert_equal(a: &mut Replica<MemoryStore>, b: &mut Replica<MemoryStore>) {
+    assert_eq!(a.canonical_bytes().unwrap(), b.canonical_bytes().unwrap());
+    assert_eq!(a.head().unwrap().root, b.head().unwrap().root);
+}
+
+/// `SplitMix64`: enough for tests, and the same everywhere.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}

@@ -1,0 +1,36 @@
+//! What cargo cannot say in one word. `cargo xtask` lists the commands.
+
+mod campaigns;
+mod checks;
+mod run;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test                 everything that has to hold: format, lints, docs, all tests, examples, wasm
+cargo xtask converge [arguments] random histories against the oracle; --histories N --steps N --seed N
+cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
+cargo xtask figures              the table of figures in README, measured here";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let result = match (command.as_str(), rest.as_slice()) {
+        ("test", []) => checks::all(),
+        ("converge", rest) => campaigns::converge(rest),
+        ("kill", rest) => campaigns::kill(rest),
+        ("figures", []) => campaigns::figures(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("xtask: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
