@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rejoin::core::Durability;
@@ -26,37 +26,54 @@ fn main() -> ExitCode {
         |name: &str, default: u64| value(name).map_or(default, |text| text.parse().expect("a number"));
     let (rounds, seed) = (number("--rounds", 50), number("--seed", 1));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (mut acknowledged, mut killed_after_ms) = (0, seed);
+    let (mut acknowledged, mut random) = (Acknowledged::default(), seed);
     for round in 0..rounds {
-        let work = ["commit", "visible", "sync"][usize::try_from(round % 3).expect("less than 3")];
-        killed_after_ms =
-            killed_after_ms.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let last = kill_after(folder.path(), work, 5 + (killed_after_ms >> 33) % 60);
-        acknowledged = last.unwrap_or(0).max(acknowledged);
-        if let Err(fault) = inspect(folder.path(), acknowledged) {
+        let work =
+            ["commit", "visible", "sync", "together"][usize::try_from(round % 4).expect("less than 4")];
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let after_ms = 5 + (random >> 33) % 60;
+        if work == "together" {
+            // Two processes on one file, and both die at about the same time.
+            let others = [spawn(folder.path(), work), spawn(folder.path(), work)];
+            acknowledged.increments +=
+                others.map(|child| kill_after(child, after_ms).unwrap_or(0)).iter().sum::<u64>();
+        } else {
+            let last = kill_after(spawn(folder.path(), work), after_ms);
+            acknowledged.number = last.unwrap_or(0).max(acknowledged.number);
+        }
+        if let Err(fault) = inspect(folder.path(), &acknowledged) {
             eprintln!("round {round} ({work}): {fault}");
             eprintln!("again with: cargo xtask kill --rounds {rounds} --seed {seed}");
             println!("{round} passed, 1 failed");
             return ExitCode::FAILURE;
         }
     }
+    let transactions = acknowledged.number + acknowledged.increments;
     println!(
-        "{acknowledged} transactions acknowledged in {rounds} processes that were killed, none lost, none in half"
+        "{transactions} transactions acknowledged by processes that were killed: none lost, none in half"
     );
     println!("{rounds} passed, 0 failed");
     ExitCode::SUCCESS
 }
 
-/// Runs the child, kills it, and tells the last number that it acknowledged.
-fn kill_after(folder: &Path, work: &str, ms: u64) -> Option<u64> {
-    let mut child = Command::new(std::env::current_exe().expect("a path of its own"))
-        .args(["--child", work, "--folder"])
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the child starts");
+/// What the processes that were killed said that they had committed.
+#[derive(Default)]
+struct Acknowledged {
+    /// The last transaction of those that count up.
+    number: u64,
+    /// All increments of those that work together.
+    increments: u64,
+}
+
+fn spawn(folder: &Path, work: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("a path of its own"));
+    command.args(["--child", work, "--folder"]).arg(folder).stdout(Stdio::piped());
+    command.spawn().expect("the child starts")
+}
+
+/// Kills a child some time after its first sign of life, and tells the last number that it acknowledged.
+fn kill_after(mut child: Child, ms: u64) -> Option<u64> {
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    // The time runs from the first sign of life, so that a slow start is not all that is tested.
     let first = lines.next();
     std::thread::sleep(Duration::from_millis(ms));
     child.kill().expect("the child can be killed");
@@ -66,6 +83,9 @@ fn kill_after(folder: &Path, work: &str, ms: u64) -> Option<u64> {
 
 /// What the killed process does: transactions over two documents, each acknowledged by its number on stdout.
 fn child(folder: &Path, work: &str) -> Result<(), Error> {
+    if work == "together" {
+        return count_together(folder);
+    }
     let (a, b) = (open(folder, "a.db")?, open(folder, "b.db")?);
     let mut number = highest(&a)?;
     let mut stdout = std::io::stdout();
@@ -92,13 +112,30 @@ fn child(folder: &Path, work: &str) -> Result<(), Error> {
     }
 }
 
+/// Counts up in a file that another process counts up in, too.
+fn count_together(folder: &Path) -> Result<(), Error> {
+    let a = open(folder, "a.db")?;
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "0")?;
+    for count in 1u64.. {
+        a.commit(|tx| Ok(tx.open("counts", DocumentId::from_u64(0))?.increment("writes", 1)?))?;
+        writeln!(stdout, "{count}")?;
+    }
+    Ok(())
+}
+
 /// Opens both files as they are after the kill, and looks.
-fn inspect(folder: &Path, acknowledged: u64) -> Result<(), String> {
+fn inspect(folder: &Path, acknowledged: &Acknowledged) -> Result<(), String> {
     let text = |error: Error| error.to_string();
     let (a, b) = (open(folder, "a.db").map_err(text)?, open(folder, "b.db").map_err(text)?);
     let found = highest(&a).map_err(text)?;
-    if found < acknowledged {
-        return Err(format!("{acknowledged} was acknowledged, {found} is the last that is there"));
+    if found < acknowledged.number {
+        return Err(format!("{} was acknowledged, {found} is the last that is there", acknowledged.number));
+    }
+    let counts = a.get("counts", DocumentId::from_u64(0)).map_err(text)?;
+    let counted = counts.map_or(0, |counts| counts.counter("writes"));
+    if counted < i128::from(acknowledged.increments) {
+        return Err(format!("{} increments were acknowledged, {counted} are there", acknowledged.increments));
     }
     for db in [&a, &b] {
         let report = db.check().map_err(text)?;
@@ -140,7 +177,7 @@ fn highest(db: &Database) -> Result<u64, Error> {
 
 fn open(folder: &Path, name: &str) -> Result<Database, Error> {
     let db = Database::open(folder.join(name))?;
-    for side in ["left", "right"] {
+    for side in ["left", "right", "counts"] {
         db.declare(Collection::new(side).field("writes", FieldType::Counter))?;
     }
     Ok(db)

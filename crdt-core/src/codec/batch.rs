@@ -11,9 +11,8 @@ use crate::document::{Address, Document, DocumentId};
 use crate::limits::{LimitExceeded, Limits};
 use crate::{Change, Hlc, Stamp};
 
-/// The first byte of a batch: whether the reader starts its dictionary anew.
-const CONTINUES: u8 = 0;
-const STARTS_ANEW: u8 = 1;
+/// In the first number of a batch, beside how many changes there are: the reader starts its dictionary anew.
+const STARTS_ANEW: u64 = 1;
 
 /// Appends the cells of documents. With an empty dictionary the bytes depend on nothing but the documents and their
 /// order, so equal states in the order of addresses are equal bytes.
@@ -27,10 +26,10 @@ pub fn encode_batch<'a>(
     if dictionary.is_full() {
         *dictionary = Dictionary::new();
     }
-    out.push(if dictionary.next_document() == 0 { STARTS_ANEW } else { CONTINUES });
+    let start = if dictionary.next_document() == 0 { STARTS_ANEW } else { 0 };
     let mut numbers: BTreeMap<Change, u64> =
         plans.iter().flat_map(|(_, plan)| plan.changes()).map(|change| (change, 0)).collect();
-    put_unsigned(out, numbers.len() as u64);
+    put_unsigned(out, (numbers.len() as u64) << 1 | start);
     for (number, (change, slot)) in numbers.iter_mut().enumerate() {
         put_change(out, dictionary, change);
         *slot = number as u64;
@@ -39,7 +38,8 @@ pub fn encode_batch<'a>(
     for (address, plan) in &plans {
         put_address(out, dictionary, address);
         put_shape(out, dictionary, &plan.shape);
-        plan.put(out, dictionary, &|change| numbers[change], &mut put_in_place);
+        let number = |change: &Change| numbers[change];
+        plan.put(out, dictionary, numbers.len(), &number, &mut put_in_place);
     }
 }
 
@@ -52,32 +52,30 @@ pub fn decode_batch(
     dictionary: &mut Dictionary,
     limits: &Limits,
 ) -> Result<Vec<(Address, Document)>, DecodeError> {
-    match reader.byte("a batch")? {
-        CONTINUES => {
-            let mark = dictionary.begin();
-            let documents = decode_documents(reader, dictionary, limits);
-            if documents.is_err() {
-                dictionary.rollback(&mark);
-            }
-            documents
-        }
-        STARTS_ANEW => {
-            let mut fresh = Dictionary::new();
-            let documents = decode_documents(reader, &mut fresh, limits)?;
-            *dictionary = fresh;
-            Ok(documents)
-        }
-        tag => Err(DecodeError::UnknownTag { what: "batch", tag: tag.into() }),
+    let first = reader.unsigned("a batch")?;
+    if first & STARTS_ANEW != 0 {
+        let mut fresh = Dictionary::new();
+        let documents = decode_documents(reader, &mut fresh, first >> 1, limits)?;
+        *dictionary = fresh;
+        return Ok(documents);
     }
+    let mark = dictionary.begin();
+    let documents = decode_documents(reader, dictionary, first >> 1, limits);
+    if documents.is_err() {
+        dictionary.rollback(&mark);
+    }
+    documents
 }
 
 fn decode_documents(
     reader: &mut Reader<'_>,
     dictionary: &mut Dictionary,
+    change_count: u64,
     limits: &Limits,
 ) -> Result<Vec<(Address, Document)>, DecodeError> {
     let mut changes = Vec::new();
-    for _ in 0..reader.count("changes")? {
+    for _ in 0..change_count {
+        // Each takes a byte at least, so the input bounds them.
         changes.push(read_change(reader, dictionary)?);
     }
     let mut documents = Vec::new();

@@ -86,11 +86,13 @@ impl<'a> Plan<'a> {
         &self,
         out: &mut Vec<u8>,
         dictionary: &mut Dictionary,
+        change_count: usize,
         change_number: &dyn Fn(&Change) -> u64,
         payload: &mut dyn FnMut(&mut Vec<u8>, &Path, &Payload),
     ) {
         if self.shape.one_change {
-            if let Some(cell) = self.cells.first() {
+            // The only change there is need not be named.
+            if let Some(cell) = self.cells.first().filter(|_| change_count != 1) {
                 put_unsigned(out, change_number(cell.set_by()));
             }
         } else {
@@ -195,7 +197,8 @@ pub(super) fn read_cells(
     let mut set_by = Vec::new();
     if shape.one_change {
         if !shape.cells.is_empty() {
-            set_by.resize(shape.cells.len(), change_at(reader)?);
+            let change = if let [only] = changes { *only } else { change_at(reader)? };
+            set_by.resize(shape.cells.len(), change);
         }
     } else {
         for _ in &shape.cells {

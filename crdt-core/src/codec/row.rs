@@ -48,7 +48,7 @@ pub fn encode_row(
             plan.shape.put(out);
         }
     }
-    plan.put(out, dictionary, &|change| numbers[change], &mut |out, path, payload| {
+    plan.put(out, dictionary, numbers.len(), &|change| numbers[change], &mut |out, path, payload| {
         if elsewhere(path, payload) {
             out.push(ELSEWHERE);
         } else {

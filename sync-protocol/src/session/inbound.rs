@@ -1,7 +1,7 @@
 //! What we take: chunks are put aside, a checkpoint applies them, a push applies at once.
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Document, Dot, Fingerprint, Head, Limits, Replica, Store};
+use crdt_core::{Address, Applied, Document, Dot, Head, Limits, Replica, Store};
 
 use super::status::SessionError;
 use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Want};
@@ -17,7 +17,6 @@ pub(super) struct Inbound {
     dictionary: Dictionary,
     /// A push that was read, which advanced the dictionary, and that the store then failed to take.
     unapplied: Option<Vec<(Address, Document)>>,
-    peer_root: Option<Fingerprint>,
 }
 
 impl Inbound {
@@ -73,7 +72,6 @@ impl Inbound {
         })?;
         self.cursor = self.cursor.max(checkpoint.sequence);
         self.peer_counter = counter.unwrap_or(0).max(self.peer_counter);
-        self.peer_root = Some(checkpoint.root);
         self.following = true;
         Ok(applied)
     }
@@ -131,10 +129,6 @@ impl Inbound {
 
     pub(super) const fn caught_up(&self) -> bool {
         self.following
-    }
-
-    pub(super) const fn peer_root(&self) -> Option<Fingerprint> {
-        self.peer_root
     }
 }
 

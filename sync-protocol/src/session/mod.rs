@@ -75,6 +75,8 @@ pub struct Session {
 #[derive(Debug)]
 struct Peer {
     hello: Hello,
+    /// What it last said its root was.
+    root: Fingerprint,
     sends: Seal,
     receives: Seal,
 }
@@ -200,6 +202,7 @@ impl Session {
         self.peer = Some(Peer {
             sends: Seal::of_session(&head.namespace, ours, theirs),
             receives: Seal::of_session(&head.namespace, theirs, ours),
+            root: hello.root,
             hello,
         });
         Ok(())
@@ -291,6 +294,9 @@ impl Session {
     /// Both sides have everything, so their roots have to be equal. If they are not, some transaction exists twice with
     /// different content (a copied store): each side then sends the other all that it holds.
     fn compare<S: Store>(&mut self, replica: &mut Replica<S>, peer_root: Fingerprint) {
+        if let Some(peer) = &mut self.peer {
+            peer.root = peer_root;
+        }
         if !self.outbound.caught_up() || !self.inbound.caught_up() {
             return;
         }
@@ -359,7 +365,7 @@ impl Session {
             ended: self.ended,
             cursor: self.inbound.cursor(),
             acknowledged: self.outbound.acked(),
-            peer_root: self.outbound.peer_root().or_else(|| self.inbound.peer_root()),
+            peer_root: self.peer.as_ref().map(|peer| peer.root),
             way: self.outbound.way(),
             traffic: self.traffic,
         }

@@ -8,9 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
-use crdt_core::{
-    Address, Document, Dot, Fingerprint, Head, Life, Position, Replica, Store, VersionVector, Window,
-};
+use crdt_core::{Address, Document, Dot, Head, Life, Position, Replica, Store, VersionVector, Window};
 
 use super::status::{SessionError, Way};
 use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, Want};
@@ -41,7 +39,6 @@ pub(super) struct Outbound {
     context_since: u64,
     awaiting: u64,
     acked: u64,
-    peer_root: Option<Fingerprint>,
     way: Option<Way>,
 }
 
@@ -71,7 +68,6 @@ impl Outbound {
     pub(super) fn greet(&mut self, head: &Head, hello: &Hello) {
         self.life = Some(head.life);
         self.in_sync_at = (head.root == hello.root).then_some(head.sequence);
-        self.peer_root = Some(hello.root);
     }
 
     /// The peer said what it wants. It may say so again, for everything, when the roots turn out to differ.
@@ -243,7 +239,6 @@ impl Outbound {
         if ack.sequence > self.told {
             return Err(DecodeError::Invalid("an ack of what was not sent").into());
         }
-        self.peer_root = ack.root.or(self.peer_root);
         let more = ack.sequence > self.acked;
         self.acked = self.acked.max(ack.sequence);
         Ok(more)
@@ -267,10 +262,6 @@ impl Outbound {
             State::Live(position) | State::Steps(position) => position.sequence,
             _ => 0,
         }
-    }
-
-    pub(super) const fn peer_root(&self) -> Option<Fingerprint> {
-        self.peer_root
     }
 
     pub(super) const fn way(&self) -> Option<Way> {
