@@ -185,7 +185,9 @@ impl Database {
                 events
             };
             let _telling = Telling(self);
-            events.iter().for_each(|event| self.shared.watchers.tell(event));
+            for event in &events {
+                self.shared.watchers.tell(event);
+            }
         }
     }
 }

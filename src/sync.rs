@@ -75,7 +75,7 @@ impl Database {
     /// # Errors
     /// [`Error::Store`].
     pub fn root(&self) -> Result<Fingerprint, Error> {
-        Ok(self.with(|replica| replica.head())?.root)
+        Ok(self.with(Replica::head)?.root)
     }
 }
 

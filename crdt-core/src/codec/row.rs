@@ -41,12 +41,11 @@ pub fn encode_row(
     }
     // 0: written out here. A batch says that with the number after the next, but which one that is depends on when it is
     // read, and rows are read when the dictionary has grown.
-    match dictionary.shape(&plan.shape) {
-        Some((number, _)) => put_unsigned(out, number + 1),
-        None => {
-            put_unsigned(out, 0);
-            plan.shape.put(out);
-        }
+    if let Some((number, _)) = dictionary.shape(&plan.shape) {
+        put_unsigned(out, number + 1);
+    } else {
+        put_unsigned(out, 0);
+        plan.shape.put(out);
     }
     plan.put(out, dictionary, numbers.len(), &|change| numbers[change], &mut |out, path, payload| {
         if elsewhere(path, payload) {

@@ -54,7 +54,7 @@ impl Form {
 /// The forms and paths of a document's cells in their order, and what is left out because it follows from the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
-    /// Live presence marks that follow from the other cells are left out; see [`super::cells`].
+    /// Live presence marks that follow from the other cells are left out; `cells.rs` says which.
     pub implied_presence: bool,
     /// All cells were set by one change, which is named once.
     pub one_change: bool,

@@ -1,0 +1,167 @@
+//! A store that fails at any call: the session can go on with the next try, and nothing is half done.
+#![allow(missing_docs)]
+
+mod support;
+
+use std::sync::Arc;
+
+use crdt_core::{
+    Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
+    Name, PeerRecord, Replica, Store, StoreError, VersionVector,
+};
+use support::{START_MS, replica, set};
+use sync_protocol::{Config, Session, SessionError};
+
+/// Fails one call, then works.
+struct Failing {
+    store: MemoryStore,
+    /// Calls until the one that fails.
+    left: Option<u32>,
+}
+
+impl Failing {
+    fn call(&mut self) -> Result<&mut MemoryStore, StoreError> {
+        match &mut self.left {
+            Some(0) => {
+                self.left = None;
+                Err(StoreError::Full)
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(&mut self.store)
+            }
+            None => Ok(&mut self.store),
+        }
+    }
+}
+
+impl Store for Failing {
+    fn begin(&mut self, access: Access, durability: Durability) -> Result<(), StoreError> {
+        self.call()?.begin(access, durability)
+    }
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.call()?.commit()
+    }
+    fn rollback(&mut self) {
+        self.store.rollback();
+    }
+    fn head(&mut self) -> Result<Head, StoreError> {
+        self.call()?.head()
+    }
+    fn set_head(&mut self, head: &Head) -> Result<(), StoreError> {
+        self.call()?.set_head(head)
+    }
+    fn document(&mut self, address: &Address) -> Result<Option<Arc<Document>>, StoreError> {
+        self.call()?.document(address)
+    }
+    fn put_document(
+        &mut self,
+        at: &Address,
+        document: Arc<Document>,
+        as_in: &Collection,
+    ) -> Result<(), StoreError> {
+        self.call()?.put_document(at, document, as_in)
+    }
+    fn documents_after(
+        &mut self,
+        after: Option<&Address>,
+        limit: usize,
+    ) -> Result<Vec<(Address, Arc<Document>)>, StoreError> {
+        self.call()?.documents_after(after, limit)
+    }
+    fn collection_after(
+        &mut self,
+        collection: &Name,
+        after: Option<DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError> {
+        self.call()?.collection_after(collection, after, limit)
+    }
+    fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
+        self.call()?.append_log(record)
+    }
+    fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
+        self.call()?.log_after(sequence, limit)
+    }
+    fn context(&mut self) -> Result<VersionVector, StoreError> {
+        self.call()?.context()
+    }
+    fn context_len(&mut self) -> Result<usize, StoreError> {
+        self.call()?.context_len()
+    }
+    fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {
+        self.call()?.context_after(sequence)
+    }
+    fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError> {
+        self.call()?.raise_context(dot, sequence)
+    }
+    fn peer(&mut self, life: Life) -> Result<Option<PeerRecord>, StoreError> {
+        self.call()?.peer(life)
+    }
+    fn peers(&mut self) -> Result<Vec<PeerRecord>, StoreError> {
+        self.call()?.peers()
+    }
+    fn set_peer(&mut self, peer: &PeerRecord) -> Result<(), StoreError> {
+        self.call()?.set_peer(peer)
+    }
+    fn stage(&mut self, peer: Life, batch: &[u8]) -> Result<(), StoreError> {
+        self.call()?.stage(peer, batch)
+    }
+    fn staged(&mut self, peer: Life, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.call()?.staged(peer, index)
+    }
+    fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError> {
+        self.call()?.clear_staged(peer)
+    }
+}
+
+/// Everything that `a` has, and a live change, to a store that fails at call `fails_at`. False when it did not get there.
+fn exchange_with_failure(fails_at: u32) -> bool {
+    let mut a = replica(1);
+    (0..30).for_each(|n| set(&mut a, n, n, "title", &"long enough for several chunks ".repeat(200)));
+    let mut b = Replica::new(Failing { store: replica(2).into_store(), left: None });
+    let (mut at_a, mut at_b) =
+        (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
+    b.store_mut().left = Some(fails_at);
+    for _live in [false, true] {
+        loop {
+            let mut moved = false;
+            while let Some(message) = at_a.transmit(&mut a, START_MS).unwrap() {
+                retry(|| at_b.receive(&mut b, &message, START_MS));
+                moved = true;
+            }
+            while let Some(message) = retry(|| at_b.transmit(&mut b, START_MS)) {
+                at_a.receive(&mut a, &message, START_MS).unwrap();
+                moved = true;
+            }
+            if !moved {
+                break;
+            }
+        }
+        assert!(at_a.is_settled() && at_b.is_settled(), "failure at call {fails_at}");
+        assert_eq!(
+            a.canonical_bytes().unwrap(),
+            retry_replica(|| b.canonical_bytes()),
+            "failure at call {fails_at}"
+        );
+        set(&mut a, 7, 5_000, "title", "a live change");
+    }
+    b.store_mut().left.is_none()
+}
+
+fn retry<T>(mut call: impl FnMut() -> Result<T, SessionError>) -> T {
+    match call() {
+        Err(SessionError::Store(StoreError::Full)) => call().unwrap(),
+        other => other.unwrap(),
+    }
+}
+
+fn retry_replica<T>(mut call: impl FnMut() -> Result<T, StoreError>) -> T {
+    call().or_else(|_| call()).unwrap()
+}
+
+#[test]
+fn a_failure_at_any_call_is_retried() {
+    let failed = (0..10_000).take_while(|fails_at| exchange_with_failure(*fails_at)).count();
+    assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
+}
