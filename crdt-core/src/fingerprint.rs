@@ -76,27 +76,6 @@ impl Fingerprint {
     /// Of no cells.
     pub const EMPTY: Self = Self(0);
 
-    /// Of one cell: SipHash-2-4 with 128 bits under the namespace's key, over the cell's key, its order and the digest
-    /// of its content.
-    pub fn of(namespace: &Namespace, address: &Address, path: &Path, cell: &CellRef<'_>) -> Self {
-        let mut bytes = Vec::with_capacity(160);
-        let text = |bytes: &mut Vec<u8>, text: &str| {
-            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(text.as_bytes());
-        };
-        text(&mut bytes, &address.collection);
-        bytes.extend_from_slice(address.id.as_bytes());
-        bytes.extend_from_slice(&(path.len() as u64).to_le_bytes());
-        for name in path {
-            text(&mut bytes, name);
-        }
-        bytes.push(cell.kind() as u8);
-        put_order(&mut bytes, cell);
-        let mut hasher = SipHasher24::new_with_key(namespace.key());
-        hasher.write(&bytes);
-        Self(hasher.finish128().as_u128())
-    }
-
     /// With a cell's fingerprint added.
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
@@ -114,13 +93,53 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// Makes the fingerprints of the cells of one document.
+#[derive(Debug)]
+pub struct Fingerprints {
+    /// Has read what all cells of the document begin with.
+    begun: SipHasher24,
+    bytes: Vec<u8>,
+}
+
+impl Fingerprints {
+    /// For the cells of a document: SipHash-2-4 with 128 bits under the namespace's key.
+    pub fn new(namespace: &Namespace, address: &Address) -> Self {
+        let mut bytes = Vec::with_capacity(160);
+        put_text(&mut bytes, &address.collection);
+        bytes.extend_from_slice(address.id.as_bytes());
+        let mut begun = SipHasher24::new_with_key(namespace.key());
+        begun.write(&bytes);
+        Self { begun, bytes }
+    }
+
+    /// Of one cell: over the document's address, the cell's key, its order and the digest of its content.
+    pub fn of(&mut self, path: &Path, cell: &CellRef<'_>) -> Fingerprint {
+        let bytes = &mut self.bytes;
+        bytes.clear();
+        bytes.extend_from_slice(&(path.len() as u64).to_le_bytes());
+        for name in path {
+            put_text(bytes, name);
+        }
+        bytes.push(cell.kind() as u8);
+        put_order(bytes, cell);
+        let mut hasher = self.begun;
+        hasher.write(bytes);
+        Fingerprint(hasher.finish128().as_u128())
+    }
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
 /// What tells two cells of the same path and kind apart: the rest of the key, the order, the content.
 fn put_order(bytes: &mut Vec<u8>, cell: &CellRef<'_>) {
     match cell {
         CellRef::Register(Written::Open { by, content }) => {
             put_change(bytes, by);
             bytes.push(0);
-            bytes.extend_from_slice(&content.digest());
+            content.put_digest(bytes);
         }
         CellRef::Register(Written::Closed { written, by }) => {
             put_change(bytes, written);
@@ -130,7 +149,7 @@ fn put_order(bytes: &mut Vec<u8>, cell: &CellRef<'_>) {
         CellRef::Sibling(w, mark) => {
             put_mark(bytes, *w, mark);
             if let Mark::Live { content, .. } = mark {
-                bytes.extend_from_slice(&content.digest());
+                content.put_digest(bytes);
             }
         }
         CellRef::Element(element, w, mark) => {

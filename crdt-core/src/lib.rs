@@ -76,7 +76,7 @@ pub use document::{
 };
 pub use dot::Dot;
 pub use event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
-pub use fingerprint::{Fingerprint, Namespace};
+pub use fingerprint::{Fingerprint, Fingerprints, Namespace};
 pub use lattice::Lattice;
 pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryStore;

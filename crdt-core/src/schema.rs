@@ -186,3 +186,31 @@ impl Collection {
         })
     }
 }
+
+/// The collections that an app declared.
+#[derive(Clone, Debug)]
+pub(crate) struct Collections {
+    declared: BTreeMap<Name, Arc<Collection>>,
+    /// Stands for every collection that was not declared.
+    undeclared: Arc<Collection>,
+}
+
+impl Default for Collections {
+    fn default() -> Self {
+        Self { declared: BTreeMap::new(), undeclared: Arc::new(Collection::new("")) }
+    }
+}
+
+impl Collections {
+    pub(crate) fn declare(&mut self, collection: Collection) {
+        self.declared.insert(collection.name().clone(), Arc::new(collection));
+    }
+
+    pub(crate) fn get(&self, name: &Name) -> &Collection {
+        self.declared.get(name).unwrap_or(&self.undeclared)
+    }
+
+    pub(crate) fn get_shared(&self, name: &Name) -> Arc<Collection> {
+        self.declared.get(name).unwrap_or(&self.undeclared).clone()
+    }
+}

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::document::{Address, Document, DocumentId, DocumentMut, DocumentView, EditError, Path, Working};
 use crate::limits::{LimitExceeded, Limits};
-use crate::replica::Collections;
+use crate::schema::Collections;
 use crate::store::{Store, StoreError};
 use crate::{Change, Name};
 

@@ -39,9 +39,11 @@
 //! ```
 
 pub mod drive;
+mod end_reason;
 mod message;
 mod seal;
 mod session;
 
+pub use end_reason::EndReason;
 pub use message::{MAX_HELLO_BYTES, PROTOCOL_VERSION};
-pub use session::{Config, EndReason, Session, SessionError, SessionEvent, Status, Traffic, Way};
+pub use session::{Config, Session, SessionError, SessionEvent, Status, Traffic, Way};

@@ -13,7 +13,7 @@
 use crdt_core::codec::{DecodeError, Reader, put_signed, put_unsigned};
 use crdt_core::{Dot, Fingerprint, Life, ReplicaId};
 
-use crate::session::EndReason;
+use crate::EndReason;
 
 /// The protocol that this version speaks. Peers with another one are refused with an error that says so.
 pub const PROTOCOL_VERSION: u8 = 1;

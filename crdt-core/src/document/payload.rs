@@ -12,7 +12,7 @@ use crate::codec;
 /// write of [`Payload::Absent`].
 ///
 /// The order of payloads breaks ties between writers that share an id by mistake. It is the order of their
-/// [digests](Payload::digest), so that a copy that keeps only the digest of a large value agrees with one that has it.
+/// [digests](Payload::put_digest), so that a copy that keeps only the digest of a large value agrees with one that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// The field was removed.
@@ -33,19 +33,24 @@ impl Payload {
         }
     }
 
-    /// Stands for the payload in orders and fingerprints: the canonical bytes when they are few, else their SHA-256.
-    /// A leading byte keeps the two apart.
-    pub fn digest(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Self::SHORT + 1);
-        bytes.push(0);
-        codec::put_payload(&mut bytes, self);
-        if bytes.len() > Self::SHORT + 1 {
-            let hash = Sha256::digest(&bytes[1..]);
-            bytes.clear();
-            bytes.push(1);
-            bytes.extend_from_slice(&hash);
+    /// Appends what stands for the payload in orders and fingerprints: the canonical bytes when they are few, else their
+    /// SHA-256. A leading byte keeps the two apart.
+    pub fn put_digest(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.push(0);
+        codec::put_payload(out, self);
+        if out.len() - start > Self::SHORT + 1 {
+            let hash = Sha256::digest(&out[start + 1..]);
+            out.truncate(start);
+            out.push(1);
+            out.extend_from_slice(&hash);
         }
-        bytes
+    }
+
+    fn digest(&self) -> Vec<u8> {
+        let mut digest = Vec::new();
+        self.put_digest(&mut digest);
+        digest
     }
 }
 

@@ -4,9 +4,10 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::Collections;
 use crate::document::{Address, CellKind, Document, MapView, Path};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
+use crate::fingerprint::Fingerprints;
+use crate::schema::Collections;
 use crate::store::{Head, LogRecord, Store, StoreError};
 use crate::{Collection, Dot, Fingerprint, Lattice as _};
 
@@ -40,12 +41,12 @@ impl<'m> Merge<'m> {
         let existed = before.is_alive(collection.deletes_win());
         let mut fields: Vec<Path> = Vec::new();
         let mut document = before;
-        let (namespace, mut root) = (self.head.namespace, self.head.root);
+        let (mut fingerprints, mut root) = (Fingerprints::new(&self.head.namespace, address), self.head.root);
         let changed = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
             if let Some(before) = before {
-                root = root.minus(Fingerprint::of(&namespace, address, path, &before));
+                root = root.minus(fingerprints.of(path, &before));
             }
-            root = root.plus(Fingerprint::of(&namespace, address, path, &after));
+            root = root.plus(fingerprints.of(path, &after));
             self.dots.insert(after.set_by().dot());
             self.cells += 1;
             let of_field = !matches!(after.kind(), CellKind::Presence | CellKind::Deletion);
@@ -128,8 +129,8 @@ fn describe(
 impl Document {
     /// The fingerprint of all cells of a document, summed anew: what the books must agree with.
     pub fn fingerprint(&self, namespace: &crate::Namespace, address: &Address) -> Fingerprint {
-        let mut sum = Fingerprint::EMPTY;
-        self.visit(&mut |path, cell| sum = sum.plus(Fingerprint::of(namespace, address, path, &cell)));
+        let (mut fingerprints, mut sum) = (Fingerprints::new(namespace, address), Fingerprint::EMPTY);
+        self.visit(&mut |path, cell| sum = sum.plus(fingerprints.of(path, &cell)));
         sum
     }
 

@@ -17,14 +17,13 @@ mod merge;
 
 pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Position, Window};
 
-use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::codec::{Dictionary, encode_batch};
 use crate::document::{Address, DocumentId, DocumentView};
 use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
+use crate::schema::Collections;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 use crate::transaction::Transaction;
 use crate::{Clock, ClockError, Collection, Dot, Name, ReplicaId, VersionVector};
@@ -86,35 +85,15 @@ pub enum CommitError<E> {
     Clock(#[from] ClockError),
 }
 
-/// The declared collections.
-#[derive(Clone, Debug)]
-pub(crate) struct Collections {
-    declared: BTreeMap<Name, Arc<Collection>>,
-    /// Stands for every collection that was not declared.
-    undeclared: Arc<Collection>,
-}
-
-impl Collections {
-    pub(crate) fn get(&self, name: &Name) -> &Collection {
-        self.declared.get(name).unwrap_or(&self.undeclared)
-    }
-
-    pub(crate) fn get_shared(&self, name: &Name) -> Arc<Collection> {
-        self.declared.get(name).unwrap_or(&self.undeclared).clone()
-    }
-}
-
 impl<S: Store> Replica<S> {
     /// A replica of what the store holds.
     pub fn new(store: S) -> Self {
-        let undeclared = Arc::new(Collection::new(""));
-        let collections = Collections { declared: BTreeMap::new(), undeclared };
-        Self { store, collections, limits: Limits::DEFAULT, events: None }
+        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None }
     }
 
     /// Declares a collection, or declares it anew. Stored state does not change.
     pub fn declare(&mut self, collection: Collection) {
-        self.collections.declared.insert(collection.name().clone(), Arc::new(collection));
+        self.collections.declare(collection);
     }
 
     /// The limits of the namespace.

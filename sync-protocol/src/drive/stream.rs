@@ -8,7 +8,8 @@ use std::io::{self, Read, Write};
 
 use crdt_core::{Replica, Store};
 
-use crate::session::{EndReason, Session, SessionError};
+use crate::EndReason;
+use crate::session::{Session, SessionError};
 
 /// About how many bytes one side sends before it listens again.
 const FLIGHT_BYTES: usize = 1 << 20;

@@ -4,12 +4,13 @@ mod inbound;
 mod outbound;
 mod status;
 
-pub use status::{EndReason, SessionError, SessionEvent, Status, Traffic, Way};
+pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crdt_core::{Fingerprint, Replica, Store};
 
+use crate::EndReason;
 use crate::message::{Ack, Hello, Message, Want};
 use crate::seal::{Opened, Seal};
 use inbound::Inbound;

@@ -3,6 +3,8 @@
 use crdt_core::codec::DecodeError;
 use crdt_core::{ApplyError, Fingerprint, Life, ReplicaId, StoreError};
 
+use crate::EndReason;
+
 /// How one side finds out what the other misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -50,41 +52,6 @@ pub enum SessionEvent {
     },
     /// The session is over.
     Ended(EndReason),
-}
-
-/// Why a session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EndReason {
-    /// There was nothing more to do.
-    Done,
-    /// The app closed it.
-    Closed,
-    /// The other side was silent for too long.
-    TimedOut,
-    /// The other side got something that it could not take: see its error.
-    Failed,
-}
-
-impl EndReason {
-    pub(crate) const fn number(self) -> u8 {
-        match self {
-            Self::Done => 0,
-            Self::Closed => 1,
-            Self::TimedOut => 2,
-            Self::Failed => 3,
-        }
-    }
-
-    pub(crate) const fn from_number(number: u8) -> Result<Self, DecodeError> {
-        Ok(match number {
-            0 => Self::Done,
-            1 => Self::Closed,
-            2 => Self::TimedOut,
-            3 => Self::Failed,
-            _ => return Err(DecodeError::UnknownTag { what: "reason to end", tag: number as u64 }),
-        })
-    }
 }
 
 /// What a session moved.
