@@ -170,8 +170,8 @@ impl Clock {
         Ok(Change { stamp: Stamp { epoch: 0, hlc, replica: self.replica }, counter })
     }
 
-    /// Adopts the time of a change of ours that had to be raised above what it overwrote.
-    pub(crate) fn adopt(&mut self, change: &Change) {
+    /// Adopts the time of a change of ours that had to be raised above what it replaced.
+    pub fn adopt(&mut self, change: &Change) {
         self.hlc = self.hlc.max(change.stamp.hlc);
     }
 }

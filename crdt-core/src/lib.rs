@@ -72,7 +72,7 @@ pub use causal_context::CausalContext;
 pub use clock::{Change, Clock, ClockError, Hlc, ReceiveBound, Stamp};
 pub use document::{
     Address, Cell, CellKind, CellRef, Conflict, Document, DocumentId, DocumentMut, DocumentView, EditError,
-    Field, Map, MapView, Observer, Path, Payload, Reading,
+    Edited, Field, Map, MapView, Observer, Path, Payload, Reading,
 };
 pub use dot::Dot;
 pub use event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};

@@ -102,13 +102,10 @@ impl<'r> Transaction<'r> {
 
     /// The change with its final stamp, and what was written.
     pub(crate) fn finish(self) -> (Change, Vec<Written>) {
-        let (change, raised) = (self.change, self.change != self.began);
+        let (began, change) = (self.began, self.change);
         let written = self.documents.into_iter().filter(|(_, (_, working))| !working.delta.is_empty());
-        let written = written.map(|(address, (before, Working { mut state, mut delta }))| {
-            if raised {
-                state.restamp(&change);
-                delta.restamp(&change);
-            }
+        let written = written.map(|(address, (before, working))| {
+            let Working { state, delta } = working.finish(&began, &change);
             Written { address, before, delta, after: state }
         });
         (change, written.collect())

@@ -68,7 +68,9 @@ fn everything() -> Vec<(Address, Document)> {
         d.disable("done").unwrap();
         d.set("gone", 1).unwrap();
     });
-    edit(&mut replica, 2, |d| d.delete());
+    edit(&mut replica, 2, |d| {
+        d.delete();
+    });
     edit(&mut replica, 3, |d| d.set("title", "second").unwrap());
     all(&mut replica)
 }

@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn every_kind_of_value_round_trips() {
         let object =
-            BTreeMap::from([("".into(), Value::Null), ("k".into(), Value::from(vec![Value::from(1.5)]))]);
+            BTreeMap::from([(String::new(), Value::Null), ("k".into(), Value::from(vec![Value::from(1.5)]))]);
         let values = vec![
             Value::Null,
             Value::from(true),
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(at_limit.depth(), Limits::DEFAULT.depth);
         assert_eq!(round_trip(&at_limit), Ok(at_limit));
         assert!(matches!(round_trip(&nested(Limits::DEFAULT.depth + 1)), Err(DecodeError::Limit(_))));
-        let mut bomb = vec![ARRAY, 1].repeat(1 << 20);
+        let mut bomb = [ARRAY, 1].repeat(1 << 20);
         bomb.push(NULL);
         assert!(matches!(read_value(&mut Reader::new(&bomb), &Limits::DEFAULT), Err(DecodeError::Limit(_))));
     }

@@ -53,6 +53,17 @@ pub(crate) struct Working {
     pub(crate) delta: Document,
 }
 
+impl Working {
+    /// Gives what was written the change's final stamp, if it had to be raised meanwhile.
+    pub(crate) fn finish(mut self, began: &Change, change: &Change) -> Self {
+        if began != change {
+            self.state.restamp(change);
+            self.delta.restamp(change);
+        }
+        self
+    }
+}
+
 /// A document, or a nested map of one, that a transaction edits.
 #[derive(Debug)]
 pub struct DocumentMut<'t> {

@@ -29,7 +29,19 @@ pub use view::{Conflict, DocumentView, MapView, Reading};
 
 use alloc::vec::Vec;
 
-use crate::{CausalContext, Change, Dot, Flag, Lattice};
+use crate::limits::Limits;
+use crate::{CausalContext, Change, Collection, Dot, Flag, Lattice};
+
+/// An edit of a document outside a store; see [`Document::edit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited<T> {
+    /// What the closure returned.
+    pub value: T,
+    /// What it wrote; empty when it changed nothing.
+    pub delta: Document,
+    /// The change with its final stamp.
+    pub change: Change,
+}
 
 /// The state of one document: a map of fields, and the deletion marks of `delete wins` collections.
 ///
@@ -51,6 +63,49 @@ impl Document {
     /// A document that was never written to.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Edits a document that is kept by the caller: what [`Replica::commit`](crate::Replica::commit) does with one that is
+    /// kept in a store. The stamp may have to be raised above what is replaced; give the one that comes back to
+    /// [`Clock::adopt`](crate::Clock::adopt).
+    ///
+    /// # Errors
+    /// What the closure returns; the document is as it was.
+    ///
+    /// ```
+    /// # use crdt_core::{Clock, Collection, Document, DocumentId, EditError, Lattice, ReplicaId};
+    /// let (id, tasks) = (DocumentId::from_u64(1), Collection::new("tasks"));
+    /// let mut clock = Clock::new(ReplicaId::from_u64(1));
+    /// let mut here = Document::new();
+    /// let edited = here.edit(clock.tick(10)?, id, &tasks, |task| task.set("title", "Buy milk"))?;
+    /// clock.adopt(&edited.change);
+    ///
+    /// let mut there = Document::new();
+    /// there.merge(edited.delta);
+    /// assert_eq!(here, there);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn edit<T, E>(
+        &mut self,
+        change: Change,
+        id: DocumentId,
+        collection: &Collection,
+        edit: impl FnOnce(&mut DocumentMut<'_>) -> Result<T, E>,
+    ) -> Result<Edited<T>, E> {
+        let mut working = Working { state: self.clone(), delta: Self::new() };
+        let mut raised = change;
+        let (limits, path) = (&Limits::DEFAULT, Path::new());
+        let value = edit(&mut DocumentMut {
+            working: &mut working,
+            change: &mut raised,
+            collection,
+            limits,
+            id,
+            path,
+        })?;
+        let Working { state, delta } = working.finish(&change, &raised);
+        *self = state;
+        Ok(Edited { value, delta, change: raised })
     }
 
     /// The fields.
