@@ -1,0 +1,76 @@
+//! [`AnyStore`]: lets the replicas of one history keep their state in different stores.
+
+use std::sync::Arc;
+
+use crdt_core::{
+    Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
+    Name, PeerRecord, Store, StoreError, VersionVector,
+};
+
+/// A store that a history can be run on.
+pub trait TestStore: Store + Send {
+    /// A copy of the file as it is on disk.
+    fn backup(&mut self) -> AnyStore;
+
+    /// What is left after the process ended and the file was opened again.
+    fn reopen(self: Box<Self>) -> AnyStore;
+}
+
+/// Any store.
+pub struct AnyStore(pub Box<dyn TestStore>);
+
+impl AnyStore {
+    /// The store of a replica: the one place to mix in further stores. `choice` is any number.
+    pub fn create(head: Head, choice: u64) -> Self {
+        let _ = choice;
+        Self(Box::new(MemoryStore::new(head)))
+    }
+}
+
+impl TestStore for MemoryStore {
+    fn backup(&mut self) -> AnyStore {
+        AnyStore(Box::new(self.clone()))
+    }
+
+    fn reopen(self: Box<Self>) -> AnyStore {
+        AnyStore(self)
+    }
+}
+
+/// Passes every call on.
+macro_rules! pass_on {
+    ($(fn $name:ident(&mut self $(, $argument:ident: $type:ty)*) -> $result:ty;)*) => {$(
+        fn $name(&mut self $(, $argument: $type)*) -> $result {
+            self.0.$name($($argument),*)
+        }
+    )*};
+}
+
+impl Store for AnyStore {
+    pass_on! {
+        fn begin(&mut self, access: Access, durability: Durability) -> Result<(), StoreError>;
+        fn commit(&mut self) -> Result<(), StoreError>;
+        fn rollback(&mut self) -> ();
+        fn head(&mut self) -> Result<Head, StoreError>;
+        fn set_head(&mut self, head: &Head) -> Result<(), StoreError>;
+        fn document(&mut self, address: &Address) -> Result<Option<Arc<Document>>, StoreError>;
+        fn put_document(&mut self, address: &Address, document: Arc<Document>, collection: &Collection)
+            -> Result<(), StoreError>;
+        fn documents_after(&mut self, after: Option<&Address>, limit: usize)
+            -> Result<Vec<(Address, Arc<Document>)>, StoreError>;
+        fn collection_after(&mut self, collection: &Name, after: Option<DocumentId>, limit: usize)
+            -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError>;
+        fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError>;
+        fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError>;
+        fn context(&mut self) -> Result<VersionVector, StoreError>;
+        fn context_len(&mut self) -> Result<usize, StoreError>;
+        fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError>;
+        fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError>;
+        fn peer(&mut self, life: Life) -> Result<Option<PeerRecord>, StoreError>;
+        fn peers(&mut self) -> Result<Vec<PeerRecord>, StoreError>;
+        fn set_peer(&mut self, peer: &PeerRecord) -> Result<(), StoreError>;
+        fn stage(&mut self, peer: Life, batch: &[u8]) -> Result<(), StoreError>;
+        fn staged(&mut self, peer: Life, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
+        fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError>;
+    }
+}
