@@ -4,26 +4,19 @@ mod translate;
 
 use std::collections::BTreeMap;
 
-use crdt_core::cells::{Base, Tally, Written};
 use crdt_core::codec::{Dictionary, Reader, decode_batch, encode_batch};
 use crdt_core::{
-    Access, Address, CellRef, Change, ChangeKind, Collection, CommitError, Document, DocumentId, DocumentMut,
-    Durability, EditError, FieldType, Fingerprint, Limits, MapView, Name, Namespace, Payload, Position,
-    Replica, Resolver, Store as _, TransactionError, Value, VersionVector,
+    Access, Address, Change, ChangeKind, CommitError, Document, DocumentId, Durability, EditError,
+    Fingerprint, Limits, Namespace, Position, Replica, Store as _, TransactionError, VersionVector,
 };
-
 use sync_protocol::{Config, Session, SessionError};
 
 use crate::any_store::AnyStore;
 use crate::history::{Commit, START_MS};
-use crate::machine::{
-    self, Answer, Checkpoint, Committed, Head, Heard, Identity, Machine, Told, Window, describe,
-};
+use crate::machine::{self, Answer, Checkpoint, Committed, Head, Heard, Identity, Machine, Told, Window};
 use crate::random::Random;
-use crate::words::{
-    Action, Declared, Doc, Edit, Outcome, Path, Reading, Schema, Shown, ShownField, Type, Vector, fields_of,
-    path_of,
-};
+use crate::words::{Doc, Outcome, Schema, Shown, Vector};
+use translate::{address, cell_in_words, collection, doc, shown, within};
 
 pub struct Library {
     replica: Replica<AnyStore>,

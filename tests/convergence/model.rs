@@ -11,7 +11,7 @@ mod fields;
 mod view;
 mod wrong_turns;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use crdt_core::{Hlc, Life, ReplicaId};
@@ -22,7 +22,7 @@ use crate::machine::{
 };
 use crate::random::Random;
 use crate::words::{Doc, Schema, Shown, Vector};
-use cells::{Cell, Cells, Key, Redot as _, Slot};
+use cells::{Cell, Cells, Key};
 
 /// A wrong turn. All but the last four are about cells; those are about sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use crdt_core::cells::{Base, Tally, Written};
 use crdt_core::{
-    Address, CellRef, Collection, DocumentId, DocumentMut, EditError, FieldType, MapView, Name, Payload, Resolver, Value,
+    Address, CellRef, Collection, DocumentId, DocumentMut, EditError, FieldType, MapView, Name, Payload,
+    Resolver, Value,
 };
 
 use crate::machine::describe;

@@ -46,4 +46,3 @@ impl Model {
         self.sequence += 1;
     }
 }
-
