@@ -14,6 +14,8 @@ pub struct Limits {
     pub documents_per_transaction: usize,
     /// Cells in one message.
     pub cells_per_message: usize,
+    /// Names in the paths of all cells in one message: what bounds the maps that a message can make.
+    pub names_per_message: usize,
     /// Bytes of one message.
     pub message_bytes: usize,
 }
@@ -25,7 +27,8 @@ impl Limits {
         value_bytes: 1 << 20,
         depth: 64,
         documents_per_transaction: 100_000,
-        cells_per_message: 1 << 18,
+        cells_per_message: 1 << 14,
+        names_per_message: 1 << 16,
         message_bytes: 4 << 20,
     };
 }

@@ -3,7 +3,10 @@
 mod subjects;
 
 use crdt_core::laws;
-use subjects::{Counters, Flags, GrowingCounters, GrowingSets, LwwRegisters, MvRegisters, Sets};
+use subjects::{
+    Counters, Documents, DocumentsWhereDeletesWin, Flags, GrowingCounters, GrowingSets, LwwRegisters, Maps,
+    MvRegisters, Sets,
+};
 
 /// One line per type: the laws, the laws under a forked replica id and, where the line says so, the meaning.
 macro_rules! law_suite {
@@ -39,4 +42,7 @@ law_suite! {
     flag: Flags, meaning;
     lww_register: LwwRegisters, meaning;
     mv_register: MvRegisters, meaning;
+    map: Maps;
+    document: Documents;
+    document_in_which_deletes_win: DocumentsWhereDeletesWin;
 }

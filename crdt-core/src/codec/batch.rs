@@ -43,7 +43,7 @@ pub fn encode_batch<'a>(
     }
 }
 
-/// Reads a batch. On an error the dictionary is as it was.
+/// Reads a batch, which has to end where the input ends. On an error the dictionary is as it was.
 ///
 /// # Errors
 /// [`DecodeError`] for anything that [`encode_batch`] does not write.
@@ -79,16 +79,19 @@ fn decode_documents(
         changes.push(read_change(reader, dictionary)?);
     }
     let mut documents = Vec::new();
-    let mut cells = 0;
+    let (mut cells, mut names) = (0, 0);
     for _ in 0..reader.count("documents")? {
         let address = read_address(reader, dictionary, limits)?;
         let shape = read_shape(reader, dictionary, limits)?;
         cells += shape.cells.len();
         LimitExceeded::check("cells of a message", cells, limits.cells_per_message)?;
+        names += shape.names();
+        LimitExceeded::check("names in the paths of a message", names, limits.names_per_message)?;
         let document =
             read_cells(reader, &shape, dictionary, &changes, limits, &mut payload_in_place(limits))?;
         documents.push((address, document));
     }
+    reader.finish()?;
     Ok(documents)
 }
 

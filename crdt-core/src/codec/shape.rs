@@ -66,6 +66,11 @@ impl Shape {
     /// Shapes with more cells than this are written out each time.
     pub(super) const SHARED: usize = 64;
 
+    /// How many names the paths have.
+    pub(super) fn names(&self) -> usize {
+        self.cells.iter().map(|(_, path)| path.len()).sum()
+    }
+
     /// Appends the shape.
     pub fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.implied_presence) | u8::from(self.one_change) << 1);
@@ -107,7 +112,7 @@ impl Shape {
                 path.push(reader.text("bytes of a field name", limits.name_bytes)?.into());
             }
             names += path.len();
-            LimitExceeded::check("names in the paths of a shape", names, limits.cells_per_message)?;
+            LimitExceeded::check("names in the paths of a shape", names, limits.names_per_message)?;
             let top_level = path.is_empty();
             match form.kind {
                 CellKind::Deletion if !top_level => {

@@ -113,6 +113,11 @@ impl Document {
         &self.root
     }
 
+    /// The fields, without the deletion marks of `delete wins` collections.
+    pub fn into_root(self) -> Map {
+        self.root
+    }
+
     /// True when the document is there: touched by someone and not deleted since. With `delete_wins`, one live
     /// deletion mark is enough to delete it.
     pub fn is_alive(&self, delete_wins: bool) -> bool {
@@ -147,7 +152,7 @@ impl Document {
     /// About how many bytes the cells take in an encoding.
     pub fn weight(&self) -> usize {
         let mut weight = 0;
-        self.visit(&mut |_, cell| weight += cell.weight());
+        self.visit(&mut |path, cell| weight += weigh(path, &cell));
         weight
     }
 
@@ -158,11 +163,12 @@ impl Document {
         }
         let (mut parts, mut current) = (Vec::new(), (Self::new(), 0));
         self.visit(&mut |path, cell| {
-            if current.1 > 0 && current.1 + cell.weight() > weight {
+            let more = weigh(path, &cell);
+            if current.1 > 0 && current.1 + more > weight {
                 parts.push(core::mem::take(&mut current).0);
             }
             current.0.merge_cell(path, cell.to_owned());
-            current.1 += cell.weight();
+            current.1 += more;
         });
         parts.push(current.0);
         parts
@@ -207,6 +213,18 @@ impl Document {
         self.deletion.cells.restamp(change);
         self.root.restamp(change);
     }
+}
+
+impl From<Map> for Document {
+    /// A map on its own, to be edited and read as a document.
+    fn from(root: Map) -> Self {
+        Self { deletion: Flag::new(), root }
+    }
+}
+
+/// A long path costs its reader even where its names are not written out again.
+fn weigh(path: &Path, cell: &CellRef<'_>) -> usize {
+    cell.weight() + 8 * path.len()
 }
 
 impl Lattice for Document {

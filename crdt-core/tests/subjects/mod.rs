@@ -2,10 +2,12 @@
 //! commits it has seen say that it should show (`meant`), told from causality alone and without any cell.
 
 mod counters;
+mod documents;
 mod registers;
 mod sets;
 
 pub use counters::{Counters, GrowingCounters};
+pub use documents::{Documents, DocumentsWhereDeletesWin, Maps};
 pub use registers::{LwwRegisters, MvRegisters};
 pub use sets::{Flags, GrowingSets, Sets};
 

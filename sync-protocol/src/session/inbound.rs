@@ -132,14 +132,11 @@ impl Inbound {
     }
 }
 
-/// Reads a batch to its end.
+/// Reads a batch.
 fn decode(
     batch: &[u8],
     dictionary: &mut Dictionary,
     limits: &Limits,
 ) -> Result<Vec<(Address, Document)>, DecodeError> {
-    let mut reader = Reader::new(batch);
-    let documents = decode_batch(&mut reader, dictionary, limits)?;
-    reader.finish()?;
-    Ok(documents)
+    decode_batch(&mut Reader::new(batch), dictionary, limits)
 }
