@@ -1,16 +1,19 @@
 //! Whatever the replicas of a random history reach is read back from JSON as it was written.
 
-#[allow(dead_code, reason = "the law suite uses all of it, this file the operations only")]
+#[allow(dead_code, unused_imports, reason = "the law suite uses all of it, this file the operations only")]
 mod subjects;
 
 use std::fmt::Debug;
 
 use crdt_core::laws::Subject;
-use crdt_core::{Clock, Float, Lattice, ReplicaId, Value};
+use crdt_core::{Clock, Document, Float, Lattice, Map, ReplicaId, Value};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use subjects::{Counters, Flags, GrowingCounters, GrowingSets, LwwRegisters, MvRegisters, Sets};
+use subjects::{
+    Counters, Documents, DocumentsWhereDeletesWin, Flags, GrowingCounters, GrowingSets, LwwRegisters, Maps,
+    MvRegisters, Sets,
+};
 
 fn read_back<T: Serialize + DeserializeOwned>(value: &T) -> T {
     let json = serde_json::to_string(value).expect("written");
@@ -52,6 +55,31 @@ fn every_state_of_every_type_is_read_back() {
     check::<Flags>();
     check::<LwwRegisters>();
     check::<MvRegisters>();
+    check::<Maps>();
+    check::<Documents>();
+    check::<DocumentsWhereDeletesWin>();
+}
+
+#[test]
+fn hostile_documents_are_errors() {
+    let read = |json: &str| serde_json::from_str::<Document>(json);
+    assert!(read(r#"{"presence":{},"fields":{}}"#).is_ok());
+    for (fields, why) in [
+        (r#""a":{}"#.to_owned(), "a field that was never written"),
+        (r#""a":{"flag":{}},"a":{"flag":{}}"#.to_owned(), "a name that is repeated"),
+        (r#""a":{"unknown":{}}"#.to_owned(), "a kind that is not known"),
+        (r#""a":{"register":{"by":5}}"#.to_owned(), "a register of another form"),
+    ] {
+        let json = format!(r#"{{"presence":{{}},"fields":{{{fields}}}}}"#);
+        assert!(read(&json).is_err(), "{why}: {json}");
+    }
+    let map = r#"{"deletion":{},"presence":{},"fields":{}}"#;
+    assert!(read(map).is_ok() && serde_json::from_str::<Map>(map).is_err(), "a map has no deletion marks");
+    let nested = |depth: usize| {
+        let open = r#"{"presence":{},"fields":{"m":{"map":"#.repeat(depth);
+        format!(r#"{open}{{"presence":{{}},"fields":{{}}}}{}"#, "}}}".repeat(depth))
+    };
+    assert!(read(&nested(100_000)).is_err());
 }
 
 #[derive(Clone, Debug)]

@@ -92,7 +92,7 @@ pub(crate) enum Message<'a> {
     Bye(EndReason),
 }
 
-const HELLO: u8 = 1;
+pub(crate) const HELLO: u8 = 1;
 const WANT: u8 = 2;
 const CHUNK: u8 = 3;
 const CHECKPOINT: u8 = 4;

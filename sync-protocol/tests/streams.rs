@@ -80,7 +80,11 @@ impl Read for Pipe {
             self.rest = self.from.recv().unwrap_or_default();
         }
         // A byte at a time now and then: a stream owes nobody whole messages.
-        let len = buffer.len().min(self.rest.len()).min(if self.rest.len() % 3 == 0 { 1 } else { 1 << 16 });
+        let len = buffer.len().min(self.rest.len()).min(if self.rest.len().is_multiple_of(3) {
+            1
+        } else {
+            1 << 16
+        });
         buffer[..len].copy_from_slice(&self.rest[..len]);
         self.rest.drain(..len);
         Ok(len)

@@ -123,14 +123,13 @@ impl<M: Machine> Run<'_, M> {
         let heard = self.machines[at].hear(&mut ends[turn].talk, message)?;
         let changed = self.adopt(at, &union)?;
         self.check_events(at, before, changed)?;
-        if heard == Heard::Broken {
-            if !connection.broke {
-                return Err(Failure::new(Property::NoError, "the session broke over a good connection"));
-            }
-            connection.messages = 0;
-            return Ok(false);
+        let Heard::Broken(why) = heard else { return Ok(true) };
+        if !connection.broke {
+            let what = format!("the session broke over a good connection: {why}");
+            return Err(Failure::new(Property::NoError, what));
         }
-        Ok(true)
+        connection.messages = 0;
+        Ok(false)
     }
 
     /// Takes over what a replica says that it has seen. True when that is more than before.

@@ -210,9 +210,14 @@ impl Machine for Library {
         match talk.receive(&mut self.replica, message, START_MS) {
             Ok(()) => Ok(Heard::Taken),
             // A hello can be damaged so that it seems to be of another protocol or namespace.
-            Err(Damaged | Decode(_) | Missing { .. } | Unexpected(_) | Version { .. } | WrongNamespace) => {
-                Ok(Heard::Broken)
-            }
+            Err(
+                error @ (Damaged
+                | Decode(_)
+                | Missing { .. }
+                | Unexpected(_)
+                | Version { .. }
+                | WrongNamespace),
+            ) => Ok(Heard::Broken(error.to_string())),
             Err(other) => Err(say(other)),
         }
     }

@@ -69,11 +69,10 @@ pub struct Checkpoint<B> {
 }
 
 /// What a session made of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     Taken,
-    /// It is damaged, or one before it is missing: the session is over.
-    Broken,
+    /// It is damaged, or one before it is missing, in these words: the session is over.
+    Broken(String),
 }
 
 /// A document that an event tells of.

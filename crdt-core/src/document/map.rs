@@ -17,6 +17,10 @@ pub type Observer<'o> = dyn FnMut(&Path, Option<CellRef<'_>>, CellRef<'_>) + 'o;
 ///
 /// Presence is a [`Flag`]: every edit inside touches it, a removal takes back the touches that it saw, so a concurrent
 /// edit brings the whole map back.
+///
+/// In JSON `{"presence": …, "fields": {"<name>": {"<kind>": …}}}`: the flag's JSON, and per field that of the types that
+/// were written there, as `register`, `siblings`, `elements`, `flag`, `counter` or `map`. A document's is the same,
+/// with `deletion` where there are deletion marks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Map {
     pub(crate) presence: Flag,
@@ -52,6 +56,12 @@ impl Map {
     /// True when nothing was ever written.
     pub fn is_empty(&self) -> bool {
         self.presence.is_empty() && self.fields.len() == 0
+    }
+
+    /// How deep maps nest, this one included.
+    #[cfg(feature = "serde")]
+    pub(crate) fn depth(&self) -> usize {
+        1 + self.fields().filter_map(|(_, field)| field.map()).map(Self::depth).max().unwrap_or(0)
     }
 
     /// The field of a name, made on first use.

@@ -7,6 +7,7 @@
 //! - What a key says is not said again inside: the mark under a writer's key belongs to that writer by construction.
 
 mod change;
+mod document;
 mod mark;
 mod types;
 mod unique;
