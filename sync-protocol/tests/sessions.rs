@@ -326,6 +326,19 @@ fn the_wrong_peer_is_told_apart() {
     );
 }
 
+/// Convergence history 503995: held against the session's seal, this hello looks like message 31.
+#[test]
+fn a_repeated_hello_is_never_taken_for_a_message_from_further_on() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    let mut at_a = Session::new(Config::new(474_269), START_MS);
+    let mut at_b = Session::new(Config::new(2), START_MS);
+    let hello = at_a.transmit(&mut a, START_MS).unwrap().unwrap();
+    at_b.receive(&mut b, &hello, START_MS).unwrap();
+    at_b.receive(&mut b, &hello, START_MS).unwrap();
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    assert!(at_a.is_settled() && at_b.is_settled());
+}
+
 #[test]
 fn messages_of_an_older_session_are_refused() {
     let (mut a, mut b) = (replica(1), replica(2));
