@@ -12,8 +12,8 @@ use rusqlite::backup::Backup;
 use crate::error::Failure;
 use crate::store::SqliteStore;
 
-/// Pages copied at a time: all of them, as the snapshot cannot change under us.
-const ALL_PAGES: i32 = -1;
+/// Pages copied at a time: all there can be, as the snapshot cannot change under us.
+const ALL_PAGES: i32 = i32::MAX;
 
 /// A backup that was not made. The database is as it was, and the copy was removed.
 #[derive(Debug, thiserror::Error)]

@@ -1,12 +1,11 @@
 //! Is everything as it should be? On demand, at a cost that follows the size of the file.
 
 use crdt_core::{Access, Durability, Fingerprint, Head, Namespace, Store as _, StoreError};
-use rusqlite::types::ValueRef;
 
 use crate::documents;
-use crate::error::{Failure, corrupt};
+use crate::error::Failure;
+use crate::peers;
 use crate::store::SqliteStore;
-use crate::{log, peers};
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +43,10 @@ pub enum Problem {
         /// The fingerprint of what is there.
         found: Fingerprint,
     },
-    /// A step of the change order that cannot be read or touches no document.
-    Step {
-        /// Its position.
-        sequence: u64,
+    /// Steps of the change order that cannot be read, are not in order or touch no document.
+    Log {
+        /// The row in `rejoin_log`; 0 for the tail in the head.
+        row: i64,
         /// Why.
         detail: String,
     },
@@ -125,30 +124,30 @@ impl SqliteStore {
         Ok((count, sum))
     }
 
-    fn check_log(&self, head: &Head, problems: &mut Vec<Problem>) -> Result<(), Failure> {
+    fn check_log(&mut self, head: &Head, problems: &mut Vec<Problem>) -> Result<(), Failure> {
         let mut exists = self.connection.prepare("SELECT 1 FROM rejoin_document WHERE row = ?")?;
-        let mut select =
-            self.connection.prepare("SELECT sequence, step FROM rejoin_log ORDER BY sequence")?;
-        let mut rows = select.query([])?;
         let mut last = 0;
-        while let Some(row) = rows.next()? {
-            last = row.get::<_, i64>(0)?.cast_unsigned();
-            let ValueRef::Blob(step) = row.get_ref(1)? else { continue };
-            let found = log::read_step(step).and_then(|(dots, touched)| {
-                dots.iter()
-                    .try_for_each(|(replica, _)| self.numbers.replica_numbered(*replica).map(|_| ()))?;
-                touched.iter().try_for_each(|row| {
-                    if exists.exists([row])? {
-                        return Ok(());
+        self.tail.visit(&self.connection, &mut |row, step| {
+            let mut bad = |detail: &str| problems.push(Problem::Log { row, detail: detail.to_owned() });
+            match step {
+                Err(failure) => bad(&StoreError::from(failure).to_string()),
+                Ok(step) => {
+                    if step.sequence <= last || (row > 0 && step.sequence > row.cast_unsigned()) {
+                        bad("its steps are not in order");
                     }
-                    Err(corrupt("it touches a document that does not exist").into())
-                })
-            });
-            if let Err(failure) = found {
-                let detail = StoreError::from(failure).to_string();
-                problems.push(Problem::Step { sequence: last, detail });
+                    last = step.sequence;
+                    if step.dots.iter().any(|(replica, _)| self.numbers.replica_numbered(*replica).is_err()) {
+                        bad("a dot of a replica that is not in the dictionary");
+                    }
+                    for row in &step.rows {
+                        if !exists.exists([row])? {
+                            bad("a step touches a document that does not exist");
+                        }
+                    }
+                }
             }
-        }
+            Ok(())
+        })?;
         if last != head.sequence {
             problems.push(Problem::LastStep { head: head.sequence, found: last });
         }

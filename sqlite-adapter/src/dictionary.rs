@@ -166,8 +166,9 @@ impl Numbers {
         row: &mut Row,
         document: &Document,
         collection: &Collection,
+        present: Option<usize>,
     ) -> Result<(), Failure> {
-        row.encode(document, collection, &mut self.dictionary);
+        row.encode(document, collection, &mut self.dictionary, present);
         self.store_new(connection)
     }
 

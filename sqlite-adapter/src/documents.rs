@@ -16,10 +16,18 @@ const KEPT_CAPACITY: usize = 4096;
 /// Document rows, and what is known of them within a transaction.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
-    /// The row of each document that the transaction has met; `None` when it has none.
-    rows: HashMap<(i64, DocumentId), Option<i64>>,
+    /// Each document that the transaction has met; `None` when it has no row.
+    rows: HashMap<(i64, DocumentId), Option<Known>>,
     /// Filled anew for each document that is written.
     row: Row,
+}
+
+/// What a transaction knows of a document's row.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    row: i64,
+    /// The length of `meta`.
+    meta: usize,
 }
 
 /// A signed SQL number that is not less than any limit.
@@ -47,7 +55,7 @@ impl Documents {
         let mut select;
         let mut rows = match self.rows.get(&key) {
             Some(None) => return Ok(None),
-            Some(Some(row)) => {
+            Some(Some(Known { row, .. })) => {
                 select =
                     connection.prepare_cached("SELECT row, data, meta FROM rejoin_document WHERE row = ?")?;
                 select.query([row])?
@@ -62,7 +70,8 @@ impl Documents {
             self.rows.insert(key, None);
             return Ok(None);
         };
-        self.rows.insert(key, Some(found.get(0)?));
+        let meta = found.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.len();
+        self.rows.insert(key, Some(Known { row: found.get(0)?, meta }));
         Ok(Some(Arc::new(decode(numbers, found, 1)?)))
     }
 
@@ -76,36 +85,33 @@ impl Documents {
     ) -> Result<(), Failure> {
         let collection = numbers.collection_or_new(connection, &address.collection)?;
         let present = self.find(connection, collection, address.id)?;
-        numbers.encode(connection, &mut self.row, document, schema)?;
+        numbers.encode(connection, &mut self.row, document, schema, present.map(|present| present.meta))?;
         let (data, meta) = (self.row.data(), self.row.meta());
-        if let Some(row) = present {
+        let row = if let Some(Known { row, .. }) = present {
             let mut update =
                 connection.prepare_cached("UPDATE rejoin_document SET data = ?, meta = ? WHERE row = ?")?;
             update.execute((data, meta, row))?;
+            row
         } else {
             let sql = "INSERT INTO rejoin_document (collection, id, data, meta) VALUES (?, ?, ?, ?)";
-            let row =
-                connection.prepare_cached(sql)?.insert((collection, address.id.as_bytes(), data, meta))?;
-            self.rows.insert((collection, address.id), Some(row));
-        }
+            connection.prepare_cached(sql)?.insert((collection, address.id.as_bytes(), data, meta))?
+        };
+        self.rows.insert((collection, address.id), Some(Known { row, meta: meta.len() }));
         Ok(())
     }
 
-    /// The row of a document.
     fn find(
         &mut self,
         connection: &Connection,
         collection: i64,
         id: DocumentId,
-    ) -> Result<Option<i64>, Failure> {
+    ) -> Result<Option<Known>, Failure> {
         if let Some(known) = self.rows.get(&(collection, id)) {
             return Ok(*known);
         }
-        let sql = "SELECT row FROM rejoin_document WHERE collection = ? AND id = ?";
-        let found = connection
-            .prepare_cached(sql)?
-            .query_one((collection, id.as_bytes()), |row| row.get(0))
-            .optional()?;
+        let sql = "SELECT row, length(meta) FROM rejoin_document WHERE collection = ? AND id = ?";
+        let mut select = connection.prepare_cached(sql)?;
+        let found = select.query_one((collection, id.as_bytes()), |found| known(found, 0)).optional()?;
         self.rows.insert((collection, id), found);
         Ok(found)
     }
@@ -118,7 +124,7 @@ impl Documents {
         address: &Address,
     ) -> Result<i64, Failure> {
         let collection = numbers.collection(&address.collection).ok_or(Misuse::UnknownDocument)?;
-        Ok(self.find(connection, collection, address.id)?.ok_or(Misuse::UnknownDocument)?)
+        Ok(self.find(connection, collection, address.id)?.ok_or(Misuse::UnknownDocument)?.row)
     }
 
     /// The document that is stored in a row; `None` when the row does not exist.
@@ -128,15 +134,20 @@ impl Documents {
         numbers: &Numbers,
         row: i64,
     ) -> Result<Option<Address>, Failure> {
-        let mut select =
-            connection.prepare_cached("SELECT collection, id FROM rejoin_document WHERE row = ?")?;
-        let found = select.query_one([row], |found| Ok((found.get(0)?, found.get(1)?))).optional()?;
-        let Some((collection, id)) = found else { return Ok(None) };
-        let address =
-            Address { collection: numbers.name(collection)?.clone(), id: DocumentId::from_bytes(id) };
-        self.rows.insert((collection, address.id), Some(row));
+        let sql = "SELECT row, length(meta), collection, id FROM rejoin_document WHERE row = ?";
+        let mut select = connection.prepare_cached(sql)?;
+        let mut rows = select.query([row])?;
+        let Some(found) = rows.next()? else { return Ok(None) };
+        let address = address(numbers, found, 2)?;
+        self.rows.insert((found.get(2)?, address.id), Some(known(found, 0)?));
         Ok(Some(address))
     }
+}
+
+/// Reads what a transaction remembers of a row from the column `row` on.
+fn known(found: &rusqlite::Row<'_>, row: usize) -> rusqlite::Result<Known> {
+    let meta: i64 = found.get(row + 1)?;
+    Ok(Known { row: found.get(row)?, meta: usize::try_from(meta).unwrap_or(0) })
 }
 
 /// The next documents of a collection, in the order of ids.

@@ -1,18 +1,21 @@
 //! The head row, and where the file was when it was written.
 
 use crdt_core::{Fingerprint, Head, Hlc, Life, Namespace, ReplicaId};
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, Row};
 
 use crate::error::Failure;
 use crate::identity::Place;
+use crate::log::Tail;
 
-const SELECT: &str = "SELECT namespace, key, replica, life, counter, hlc, sequence, offered, root FROM rejoin_head WHERE one = 1";
+const SELECT: &str = "SELECT namespace, key, replica, life, counter, hlc, sequence, offered, root, tail \
+                      FROM rejoin_head WHERE one = 1";
 
 const UPDATE: &str = "UPDATE rejoin_head SET namespace = ?, key = ?, replica = ?, life = ?, counter = ?, hlc = ?, \
-                      sequence = ?, offered = ?, root = ? WHERE one = 1";
+                      sequence = ?, offered = ?, root = ?, tail = coalesce(?, tail) WHERE one = 1";
 
 const INSERT: &str = "INSERT INTO rejoin_head (one, namespace, key, replica, life, counter, hlc, sequence, offered, \
-                      root, flushes, machine, device, inode, born) VALUES (1, ?, ?, ?, ?, 0, 0, 0, 0, ?, 0, ?, ?, ?, ?)";
+                      root, flushes, machine, device, inode, born, tail) \
+                      VALUES (1, ?, ?, ?, ?, 0, 0, 0, 0, ?, 0, ?, ?, ?, ?, x'')";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
     let bits = |at| row.get(at).map(i64::cast_unsigned);
@@ -28,12 +31,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
     })
 }
 
-/// The head; `None` in a file that was not set up to its end.
-pub(crate) fn get(connection: &Connection) -> Result<Option<Head>, Failure> {
-    Ok(connection.prepare_cached(SELECT)?.query_one([], read).optional()?)
+/// The head; `None` in a file that was not set up to its end. The end of the change order comes along.
+pub(crate) fn get(connection: &Connection, tail: &mut Tail) -> Result<Option<Head>, Failure> {
+    let mut select = connection.prepare_cached(SELECT)?;
+    let mut rows = select.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    tail.take(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?);
+    Ok(Some(read(row)?))
 }
 
-pub(crate) fn set(connection: &Connection, head: &Head) -> Result<(), Failure> {
+/// Writes the head, and the end of the change order if that has changed.
+pub(crate) fn set(connection: &Connection, head: &Head, tail: &mut Tail) -> Result<(), Failure> {
     connection.prepare_cached(UPDATE)?.execute((
         head.namespace.id(),
         head.namespace.key(),
@@ -44,7 +52,18 @@ pub(crate) fn set(connection: &Connection, head: &Head) -> Result<(), Failure> {
         head.sequence.cast_signed(),
         head.offered.cast_signed(),
         head.root.0.to_be_bytes(),
+        tail.changed(),
     ))?;
+    tail.written();
+    Ok(())
+}
+
+/// Writes the end of the change order alone.
+pub(crate) fn set_tail(connection: &Connection, tail: &mut Tail) -> Result<(), Failure> {
+    let mut update =
+        connection.prepare_cached("UPDATE rejoin_head SET tail = coalesce(?, tail) WHERE one = 1")?;
+    update.execute([tail.changed()])?;
+    tail.written();
     Ok(())
 }
 

@@ -15,6 +15,7 @@
 //! | `offered` | the highest own counter that may have left the file |
 //! | `root` | fingerprint of all cells, 16 bytes, most significant first |
 //! | `flushes` | counts durable commits that had nothing else to write; see [`SqliteStore`](crate::SqliteStore) |
+//! | `tail` | the last steps of the change order, see below |
 //! | `machine` | first 16 bytes of SHA-256 over `rejoin machine 1`, a zero byte, the machine's id; NULL where it has none |
 //! | `device`, `inode`, `born` | of this file: device, inode, time of birth in nanoseconds since 1970; NULL where unknown |
 //!
@@ -26,7 +27,7 @@
 //! | `collection` | number in `rejoin_collection` |
 //! | `id` | 16 bytes |
 //! | `data` | what the document shows, as JSON; NULL when it is deleted |
-//! | `meta` | the codec's row; a payload `3f` in it is the value at the same path in `data` |
+//! | `meta` | one byte: how many bytes at the end are spare, so that the row can grow in place; the codec's row, in which a payload `3f` is the value at the same path in `data`; the spare bytes |
 //!
 //! In `data`, nested maps are objects, sets arrays, counters numbers, flags true or false; bytes are
 //! `{"$bytes": "00ff"}`, timestamps `{"$timestamp": ms}`, floats that are not finite `{"$float": "NaN"}`, the values of
@@ -38,12 +39,19 @@
 //! `rejoin_collection(number, name)`, `rejoin_replica(number, id)` and `rejoin_shape(number, shape)`: what rows name by
 //! number. Numbers start at 0 without gaps; entries are never changed and never removed. `shape` is the codec's shape.
 //!
-//! ## `rejoin_log`: the change order, one row per transaction, append only
+//! ## The change order: `rejoin_log` and `tail`
+//!
+//! Steps, one per transaction, one behind the other. The last ones are in `tail` of the head, which every transaction
+//! writes anyway, so that a step costs no page of its own; when that exceeds 2,000 bytes, it is emptied into a new row of
+//! `rejoin_log`. Rows of the log are never changed.
 //!
 //! | column | content |
 //! |---|---|
-//! | `sequence` | the position |
-//! | `step` | varint: number of dots; per dot: varint number of the replica, varint counter. Then to the end: varint differences of the touched documents' `row`, ascending, the first one from 0 |
+//! | `last` | the position of the row's last step |
+//! | `steps` | steps; each is its length in varint, and then what follows |
+//!
+//! A step: varint position; varint number of dots; per dot varint number of the replica and varint counter; then to its
+//! end varint differences of the touched documents' `row`, ascending, the first one from 0.
 //!
 //! ## `rejoin_context`: what was seen of other replicas
 //!
@@ -58,7 +66,7 @@
 /// Says in the file's header that Rejoin keeps tables in it: "rejn".
 pub const APPLICATION_ID: i32 = 0x7265_6a6e;
 
-/// The format that this version writes: how many [`MIGRATIONS`] were applied.
+/// The format that this version writes: how many migrations were applied.
 #[allow(clippy::cast_possible_truncation)] // there are few
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
@@ -81,7 +89,8 @@ CREATE TABLE rejoin_head (
     machine BLOB,
     device INTEGER,
     inode INTEGER,
-    born INTEGER
+    born INTEGER,
+    tail BLOB NOT NULL
 ) STRICT;
 CREATE TABLE rejoin_document (
     row INTEGER PRIMARY KEY,
@@ -94,7 +103,7 @@ CREATE TABLE rejoin_document (
 CREATE TABLE rejoin_collection (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 CREATE TABLE rejoin_replica (number INTEGER PRIMARY KEY, id BLOB NOT NULL) STRICT;
 CREATE TABLE rejoin_shape (number INTEGER PRIMARY KEY, shape BLOB NOT NULL) STRICT;
-CREATE TABLE rejoin_log (sequence INTEGER PRIMARY KEY, step BLOB NOT NULL) STRICT;
+CREATE TABLE rejoin_log (last INTEGER PRIMARY KEY, steps BLOB NOT NULL) STRICT;
 CREATE TABLE rejoin_context (
     replica BLOB PRIMARY KEY,
     counter INTEGER NOT NULL,

@@ -1,4 +1,5 @@
-//! The change order: one row per transaction, appended and never changed.
+//! The change order. A step goes to the end of `tail` in the head row, which every transaction writes anyway; a tail that
+//! has grown becomes a row of `rejoin_log`, which is only appended to.
 
 use crdt_core::codec::{Reader, put_unsigned};
 use crdt_core::{Address, Dot, LogRecord};
@@ -8,78 +9,216 @@ use crate::dictionary::Numbers;
 use crate::documents::{Documents, saturated};
 use crate::error::{Failure, corrupt};
 
-pub(crate) fn append(
-    connection: &Connection,
-    numbers: &mut Numbers,
-    documents: &mut Documents,
-    record: &LogRecord,
-) -> Result<(), Failure> {
-    let mut step = Vec::with_capacity(8 + 2 * record.documents.len());
-    put_unsigned(&mut step, record.dots.len() as u64);
-    for dot in &record.dots {
-        put_unsigned(&mut step, numbers.replica(connection, dot.replica)?);
-        put_unsigned(&mut step, dot.counter);
-    }
-    let rows: Result<Vec<i64>, Failure> =
-        record.documents.iter().map(|address| documents.row_of(connection, numbers, address)).collect();
-    let mut rows = rows?;
-    rows.sort_unstable();
-    let mut last = 0;
-    for row in rows {
-        put_unsigned(&mut step, (row - last).cast_unsigned());
-        last = row;
-    }
-    let mut insert = connection.prepare_cached("INSERT INTO rejoin_log (sequence, step) VALUES (?, ?)")?;
-    insert.execute((saturated(record.sequence), step))?;
-    Ok(())
+/// A tail is moved when it exceeds this: the head row stays within its page, and of log rows two fit one page of 4,096
+/// bytes.
+const TAIL_BYTES: usize = 2000;
+
+/// The end of the change order, as the open transaction has it.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    bytes: Vec<u8>,
+    /// `bytes` is what this transaction sees.
+    read: bool,
+    /// The head row does not have it yet.
+    changed: bool,
 }
 
-/// The next steps after a position.
-pub(crate) fn after(
-    connection: &Connection,
-    numbers: &Numbers,
-    documents: &mut Documents,
-    sequence: u64,
-    limit: usize,
-) -> Result<Vec<LogRecord>, Failure> {
-    let sql = "SELECT sequence, step FROM rejoin_log WHERE sequence > ? ORDER BY sequence LIMIT ?";
-    let mut select = connection.prepare_cached(sql)?;
-    let mut rows = select.query((saturated(sequence), saturated(limit)))?;
-    let mut steps = Vec::new();
-    while let Some(row) = rows.next()? {
-        let sequence = row.get::<_, i64>(0)?.cast_unsigned();
-        let (dots, touched) = read_step(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+impl Tail {
+    /// Starts a transaction.
+    pub(crate) fn begin(&mut self) {
+        (self.read, self.changed) = (false, false);
+    }
+
+    /// Takes over what was read along with the head, unless there is something newer.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        if !self.read {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes);
+            self.read = true;
+        }
+    }
+
+    /// What has to be written along with the head.
+    pub(crate) fn changed(&self) -> Option<&[u8]> {
+        self.changed.then_some(&*self.bytes)
+    }
+
+    /// It was written.
+    pub(crate) fn written(&mut self) {
+        self.changed = false;
+    }
+
+    fn load(&mut self, connection: &Connection) -> Result<(), Failure> {
+        if self.read {
+            return Ok(());
+        }
+        let mut select = connection.prepare_cached("SELECT tail FROM rejoin_head WHERE one = 1")?;
+        let mut rows = select.query([])?;
+        let head = rows.next()?.ok_or_else(|| corrupt("the head is missing"))?;
+        self.take(head.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
+        Ok(())
+    }
+
+    pub(crate) fn append(
+        &mut self,
+        connection: &Connection,
+        numbers: &mut Numbers,
+        documents: &mut Documents,
+        record: &LogRecord,
+    ) -> Result<(), Failure> {
+        self.load(connection)?;
+        let mut step = Vec::with_capacity(16 + 2 * record.documents.len());
+        put_unsigned(&mut step, record.sequence);
+        put_unsigned(&mut step, record.dots.len() as u64);
+        for dot in &record.dots {
+            put_unsigned(&mut step, numbers.replica(connection, dot.replica)?);
+            put_unsigned(&mut step, dot.counter);
+        }
+        let rows: Result<Vec<i64>, Failure> =
+            record.documents.iter().map(|address| documents.row_of(connection, numbers, address)).collect();
+        let mut rows = rows?;
+        rows.sort_unstable();
+        let mut last = 0;
+        for row in rows {
+            put_unsigned(&mut step, (row - last).cast_unsigned());
+            last = row;
+        }
+        put_unsigned(&mut self.bytes, step.len() as u64);
+        self.bytes.extend_from_slice(&step);
+        self.changed = true;
+        if self.bytes.len() > TAIL_BYTES {
+            let mut insert =
+                connection.prepare_cached("INSERT INTO rejoin_log (last, steps) VALUES (?, ?)")?;
+            insert.execute((saturated(record.sequence), &self.bytes))?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+
+    /// The next steps after a position.
+    pub(crate) fn after(
+        &mut self,
+        connection: &Connection,
+        numbers: &Numbers,
+        documents: &mut Documents,
+        sequence: u64,
+        limit: usize,
+    ) -> Result<Vec<LogRecord>, Failure> {
+        self.load(connection)?;
+        let mut found = Vec::new();
+        let mut select =
+            connection.prepare_cached("SELECT steps FROM rejoin_log WHERE last > ? ORDER BY last")?;
+        let mut rows = select.query([saturated(sequence)])?;
+        let mut take = |steps: &[u8]| -> Result<bool, Failure> {
+            for step in Steps::new(steps) {
+                if found.len() == limit {
+                    return Ok(true);
+                }
+                let step = step?;
+                if step.sequence > sequence {
+                    found.push(step.record(connection, numbers, documents)?);
+                }
+            }
+            Ok(found.len() == limit)
+        };
+        while let Some(row) = rows.next()? {
+            if take(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)? {
+                return Ok(found);
+            }
+        }
+        take(&self.bytes)?;
+        Ok(found)
+    }
+
+    /// Calls `visit` for every step there is, or for what is damaged among them, with the row it is in (0: the tail).
+    pub(crate) fn visit(
+        &mut self,
+        connection: &Connection,
+        visit: &mut dyn FnMut(i64, Result<Step, Failure>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.load(connection)?;
+        let mut select = connection.prepare("SELECT last, steps FROM rejoin_log ORDER BY last")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (last, steps) = (row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+            Steps::new(steps).try_for_each(|step| visit(last, step))?;
+        }
+        Steps::new(&self.bytes).try_for_each(|step| visit(0, step))
+    }
+}
+
+/// A step as it is stored.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) sequence: u64,
+    /// The numbers of their replicas, and the counters.
+    pub(crate) dots: Vec<(u64, u64)>,
+    pub(crate) rows: Vec<i64>,
+}
+
+impl Step {
+    fn read(bytes: &[u8]) -> Result<Self, Failure> {
+        let mut reader = Reader::new(bytes);
+        let sequence = reader.unsigned("the position of a step")?;
+        let mut dots = Vec::new();
+        for _ in 0..reader.count("the dots of a step")? {
+            dots.push((reader.unsigned("a dot")?, reader.unsigned("a dot")?));
+        }
+        let (mut rows, mut last) = (Vec::new(), 0i64);
+        while reader.remaining() > 0 {
+            let difference = reader.unsigned("a row")?.cast_signed();
+            last = last.checked_add(difference).ok_or_else(|| corrupt("a row number beyond 63 bits"))?;
+            rows.push(last);
+        }
+        Ok(Self { sequence, dots, rows })
+    }
+
+    fn record(
+        self,
+        connection: &Connection,
+        numbers: &Numbers,
+        documents: &mut Documents,
+    ) -> Result<LogRecord, Failure> {
+        let Self { sequence, dots, rows } = self;
         let dots = dots
             .into_iter()
             .map(|(number, counter)| Ok(Dot::new(numbers.replica_numbered(number)?, counter)));
         let dots: Result<_, Failure> = dots.collect();
-        let mut addresses: Vec<Address> = Vec::with_capacity(touched.len());
-        for row in touched {
+        let mut addresses: Vec<Address> = Vec::with_capacity(rows.len());
+        for row in rows {
             let address = documents.address_of(connection, numbers, row)?;
             addresses
                 .push(address.ok_or_else(|| corrupt(format_args!("step {sequence} touches no document")))?);
         }
         // Rows are in the order in which the documents came into being.
         addresses.sort();
-        steps.push(LogRecord { sequence, dots: dots?, documents: addresses });
+        Ok(LogRecord { sequence, dots: dots?, documents: addresses })
     }
-    Ok(steps)
 }
 
-/// A step as it is stored: dots with their replicas' numbers, and rows.
-type Step = (Vec<(u64, u64)>, Vec<i64>);
+/// Takes a tail, or a row of the log, apart.
+struct Steps<'b> {
+    reader: Reader<'b>,
+}
 
-pub(crate) fn read_step(step: &[u8]) -> Result<Step, Failure> {
-    let mut reader = Reader::new(step);
-    let mut dots = Vec::new();
-    for _ in 0..reader.count("the dots of a step")? {
-        dots.push((reader.unsigned("a dot")?, reader.unsigned("a dot")?));
+impl<'b> Steps<'b> {
+    fn new(bytes: &'b [u8]) -> Self {
+        Self { reader: Reader::new(bytes) }
     }
-    let (mut rows, mut last) = (Vec::new(), 0i64);
-    while reader.remaining() > 0 {
-        let difference = reader.unsigned("a row")?.cast_signed();
-        last = last.checked_add(difference).ok_or_else(|| corrupt("a row number beyond 63 bits"))?;
-        rows.push(last);
+}
+
+impl Iterator for Steps<'_> {
+    type Item = Result<Step, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.remaining() == 0 {
+            return None;
+        }
+        let step = self.reader.bytes("a step", usize::MAX);
+        if step.is_err() {
+            // What follows cannot be found.
+            self.reader = Reader::new(&[]);
+        }
+        Some(step.map_err(Failure::from).and_then(Step::read))
     }
-    Ok((dots, rows))
 }

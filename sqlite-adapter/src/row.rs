@@ -18,8 +18,14 @@ pub(crate) const LIMITS: Limits = Limits {
     depth: Limits::DEFAULT.depth,
     documents_per_transaction: usize::MAX,
     cells_per_message: usize::MAX,
+    names_per_message: usize::MAX,
     message_bytes: usize::MAX,
 };
+
+/// A row that grows in a full page splits it. So a row has room for what a second change adds, at most so much,
+const RESERVE: usize = 20;
+/// and keeps its length as long as that wastes no more than this; it fits the one byte that says how much is spare.
+const SPARE: usize = 64;
 
 /// The two columns of a document; kept to be filled again.
 #[derive(Debug, Default)]
@@ -32,14 +38,17 @@ pub(crate) struct Row {
 
 impl Row {
     /// Takes over a document as its collection shows it. What the dictionary gains has to be stored with the row.
+    /// `present` is the length of `meta` in the row that this one replaces.
     pub(crate) fn encode(
         &mut self,
         document: &Document,
         collection: &Collection,
         dictionary: &mut Dictionary,
+        present: Option<usize>,
     ) {
         self.data.clear();
         self.meta.clear();
+        self.meta.push(0);
         let shown = MapView::of(document, collection, &[]).to_value();
         self.visible = shown.is_some();
         if let Some(shown) = &shown {
@@ -51,6 +60,13 @@ impl Row {
             }
             _ => false,
         });
+        let len = self.meta.len();
+        let spare = match present.and_then(|present| present.checked_sub(len)) {
+            Some(spare) if spare <= SPARE => spare,
+            _ => len.min(RESERVE),
+        };
+        self.meta[0] = u8::try_from(spare).expect("at most SPARE");
+        self.meta.resize(len + spare, 0);
     }
 
     /// The JSON of what the document shows.
@@ -70,8 +86,10 @@ pub(crate) fn decode(
     meta: &[u8],
     dictionary: &mut Dictionary,
 ) -> Result<Document, DecodeError> {
+    let (spare, cells) = meta.split_first().ok_or(DecodeError::Truncated("a row"))?;
+    let len = cells.len().checked_sub((*spare).into()).ok_or(DecodeError::Truncated("a row"))?;
     let shown: OnceCell<Option<Value>> = OnceCell::new();
-    decode_row(meta, dictionary, &LIMITS, &|path| {
+    decode_row(&cells[..len], dictionary, &LIMITS, &|path| {
         let shown = shown.get_or_init(|| data.and_then(json::read));
         find(shown.as_ref()?, path).cloned().map(Payload::Present)
     })

@@ -12,7 +12,8 @@ use crate::dictionary::Numbers;
 use crate::documents::{self, Documents};
 use crate::error::{Failure, Misuse, corrupt};
 use crate::identity::{self, Place};
-use crate::{head, log, peers};
+use crate::log::Tail;
+use crate::{head, peers};
 
 /// Statements that stay prepared: more than this crate has.
 const STATEMENTS: usize = 64;
@@ -42,6 +43,7 @@ pub struct SqliteStore {
     synchronous: Durability,
     pub(crate) numbers: Numbers,
     documents: Documents,
+    pub(crate) tail: Tail,
     transaction: Option<Open>,
 }
 
@@ -65,6 +67,7 @@ impl SqliteStore {
             synchronous: Durability::Durable,
             numbers: Numbers::default(),
             documents: Documents::default(),
+            tail: Tail::default(),
             transaction: None,
         }
     }
@@ -138,6 +141,7 @@ impl SqliteStore {
             }
         }
         self.documents.begin();
+        self.tail.begin();
         self.numbers.begin(&self.connection)
     }
 
@@ -145,6 +149,9 @@ impl SqliteStore {
         let open = self.transaction.as_ref().ok_or(Misuse::NoTransaction)?;
         if open.access == Access::Write && open.durability == Durability::Durable && !open.head_changed {
             head::count_flush(&self.connection)?;
+        }
+        if self.tail.changed().is_some() {
+            head::set_tail(&self.connection, &mut self.tail)?;
         }
         self.run("COMMIT")?;
         self.transaction = None;
@@ -197,7 +204,8 @@ impl SqliteStore {
 
     fn read_head(&mut self) -> Result<Head, Failure> {
         self.reading()?;
-        let head = head::get(&self.connection)?.ok_or_else(|| corrupt("the head is missing"))?;
+        let head =
+            head::get(&self.connection, &mut self.tail)?.ok_or_else(|| corrupt("the head is missing"))?;
         self.reading()?.head = Some(head.clone());
         Ok(head)
     }
@@ -205,7 +213,7 @@ impl SqliteStore {
     fn write_head(&mut self, head: &Head) -> Result<(), Failure> {
         let open = self.writing()?;
         open.head_changed |= open.head.as_ref().is_some_and(|before| before != head);
-        head::set(&self.connection, head)
+        head::set(&self.connection, head, &mut self.tail)
     }
 }
 
@@ -278,12 +286,12 @@ impl Store for SqliteStore {
 
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
         self.writing()?;
-        Ok(log::append(&self.connection, &mut self.numbers, &mut self.documents, &record)?)
+        Ok(self.tail.append(&self.connection, &mut self.numbers, &mut self.documents, &record)?)
     }
 
     fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
         self.reading()?;
-        Ok(log::after(&self.connection, &self.numbers, &mut self.documents, sequence, limit)?)
+        Ok(self.tail.after(&self.connection, &self.numbers, &mut self.documents, sequence, limit)?)
     }
 
     fn context(&mut self) -> Result<VersionVector, StoreError> {

@@ -150,6 +150,7 @@ fn same_state(pair: &mut Pair) {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // quickcheck hands values over
 fn files_are_like_memory(acts: Vec<Act>) -> bool {
     let folder = Folder::new();
     let mut pairs = [Pair::new(folder.file("a.db")), Pair::new(folder.file("b.db"))];
@@ -222,7 +223,48 @@ fn redeclare(pair: &mut Pair) {
 
 #[test]
 fn replicas_in_files_are_like_replicas_in_memory() {
-    QuickCheck::new().tests(60).quickcheck(files_are_like_memory as fn(Vec<Act>) -> bool);
+    QuickCheck::new().tests(45).quickcheck(files_are_like_memory as fn(Vec<Act>) -> bool);
+}
+
+/// Long enough for rows of the log beside the tail in the head.
+#[test]
+fn a_long_change_order_reads_like_that_of_the_memory() {
+    let folder = Folder::new();
+    let mut pair = Pair::new(folder.file("long.db"));
+    for n in 0..1_000u64 {
+        let act = (["full", "plain"][usize::from(n % 3 == 0)], n * 7 % 400, 0, 10 + (n % 2) as u8);
+        let told = tolerant(pair.file(), START_MS + n, act);
+        assert_eq!(told, tolerant(&mut pair.memory, START_MS + n, act));
+    }
+    let rows: i64 =
+        plain(&pair.path).query_row("SELECT count(*) FROM rejoin_log", [], |row| row.get(0)).unwrap();
+    assert!(rows > 2, "{rows}");
+    for page in [1, 7, 1000] {
+        let mut next = Position::default();
+        while next.sequence < pair.memory.head().unwrap().sequence {
+            let (a, b) = (pair.file().window(next, page).unwrap(), pair.memory.window(next, page).unwrap());
+            assert_eq!((a.documents, a.next), (b.documents, b.next));
+            next = if page == 1 { Position { sequence: b.next.sequence + 90, documents: 0 } } else { b.next };
+        }
+    }
+    assert_eq!(pair.file().store_mut().check().unwrap().problems, []);
+}
+
+/// A document or map with a single field of such a name looks in JSON like bytes, a timestamp or a float.
+#[test]
+fn fields_named_like_tags_read_back() {
+    let folder = Folder::new();
+    let path = folder.file("tags.db");
+    let mut replica = common::replica(&path);
+    let tagged = [("$bytes", Value::from("00")), ("$timestamp", 5.into()), ("$float", "NaN".into())];
+    for (id, (name, value)) in (1..).zip(&tagged) {
+        common::edit(&mut replica, "plain", id, |document| document.set(*name, value));
+        common::edit(&mut replica, "full", id, |document| document.map("map")?.set(*name, value));
+    }
+    let before = replica.canonical_bytes().unwrap();
+    check_data(&path, &mut replica);
+    drop(replica);
+    assert_eq!(common::replica(&path).canonical_bytes().unwrap(), before);
 }
 
 /// How much of `meta` is values: a shown value is stored once.

@@ -86,7 +86,9 @@ pub fn collections() -> [Collection; 3] {
 }
 
 pub fn declared<S: Store>(mut replica: Replica<S>) -> Replica<S> {
-    collections().into_iter().for_each(|collection| replica.declare(collection));
+    for collection in collections() {
+        replica.declare(collection);
+    }
     replica
 }
 
