@@ -161,11 +161,14 @@ impl Clock {
 
     /// The next change, at wall-clock time `now_ms` or just after the last one, whichever is later.
     ///
+    /// A clock that was raised to the very end of time, above a hostile stamp, goes on from the wall clock: what it has to
+    /// exceed then takes the next [epoch](Change::exceed), and only that.
+    ///
     /// # Errors
-    /// [`ClockError`] when 64 bits of counter or of time are used up; the clock is unchanged.
+    /// [`ClockError::CounterExhausted`] when 64 bits of counter are used up; the clock is unchanged.
     pub fn tick(&mut self, now_ms: u64) -> Result<Change, ClockError> {
         let counter = self.counter.checked_add(1).ok_or(ClockError::CounterExhausted)?;
-        let hlc = self.hlc.next().ok_or(ClockError::TimeExhausted)?.max(Hlc::from_ms(now_ms));
+        let hlc = self.hlc.next().unwrap_or_default().max(Hlc::from_ms(now_ms));
         (self.counter, self.hlc) = (counter, hlc);
         Ok(Change { stamp: Stamp { epoch: 0, hlc, replica: self.replica }, counter })
     }

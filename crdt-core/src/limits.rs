@@ -10,9 +10,12 @@ pub struct Limits {
     pub value_bytes: usize,
     /// How deep arrays and objects may nest within a value, and maps within a document.
     pub depth: usize,
+    /// Values in one value, itself and all within it counted; and in one message. An object of a few bytes takes
+    /// hundreds in memory.
+    pub values: usize,
     /// Documents that one transaction may write.
     pub documents_per_transaction: usize,
-    /// Cells in one message.
+    /// Cells in one message; also its documents, and half its changes.
     pub cells_per_message: usize,
     /// Names in the paths of all cells in one message: what bounds the maps that a message can make.
     pub names_per_message: usize,
@@ -26,9 +29,10 @@ impl Limits {
         name_bytes: 1024,
         value_bytes: 1 << 20,
         depth: 64,
+        values: 1 << 16,
         documents_per_transaction: 100_000,
         cells_per_message: 1 << 14,
-        names_per_message: 1 << 16,
+        names_per_message: 1 << 14,
         message_bytes: 4 << 20,
     };
 }

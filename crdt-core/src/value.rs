@@ -98,6 +98,15 @@ impl Value {
             _ => 0,
         }
     }
+
+    /// How many values: this one, and all within it.
+    pub(crate) fn count(&self) -> usize {
+        1 + match self {
+            Self::Array(items) => items.iter().map(Self::count).sum(),
+            Self::Object(entries) => entries.values().map(Self::count).sum(),
+            _ => 0,
+        }
+    }
 }
 
 /// A float in one canonical form: a single NaN, and no −0. So equal numbers are equal bytes everywhere.

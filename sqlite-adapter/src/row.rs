@@ -16,6 +16,7 @@ pub(crate) const LIMITS: Limits = Limits {
     name_bytes: usize::MAX,
     value_bytes: usize::MAX,
     depth: Limits::DEFAULT.depth,
+    values: usize::MAX,
     documents_per_transaction: usize::MAX,
     cells_per_message: usize::MAX,
     names_per_message: usize::MAX,

@@ -59,6 +59,10 @@ pub fn decode_batch(
         *dictionary = fresh;
         return Ok(documents);
     }
+    // Else a peer that never starts anew would let it grow for ever.
+    if dictionary.is_full() {
+        return Err(DecodeError::Invalid("a batch that goes on with a full dictionary"));
+    }
     let mark = dictionary.begin();
     let documents = decode_documents(reader, dictionary, first >> 1, limits);
     if documents.is_err() {
@@ -73,14 +77,18 @@ fn decode_documents(
     change_count: u64,
     limits: &Limits,
 ) -> Result<Vec<(Address, Document)>, DecodeError> {
+    let change_count = usize::try_from(change_count).unwrap_or(usize::MAX);
+    // A cell mentions two changes at most: the one that set it, and the one that it closed.
+    LimitExceeded::check("changes of a message", change_count, limits.cells_per_message.saturating_mul(2))?;
     let mut changes = Vec::new();
     for _ in 0..change_count {
-        // Each takes a byte at least, so the input bounds them.
         changes.push(read_change(reader, dictionary)?);
     }
     let mut documents = Vec::new();
     let (mut cells, mut names) = (0, 0);
-    for _ in 0..reader.count("documents")? {
+    let document_count = reader.count("documents")?;
+    LimitExceeded::check("documents of a message", document_count, limits.cells_per_message)?;
+    for _ in 0..document_count {
         let address = read_address(reader, dictionary, limits)?;
         let shape = read_shape(reader, dictionary, limits)?;
         cells += shape.cells.len();

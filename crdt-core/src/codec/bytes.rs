@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::limits::LimitExceeded;
+use crate::limits::{LimitExceeded, Limits};
 
 /// Bytes that are not what they should be. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,12 +70,14 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+    /// How many values were read, those within values included.
+    values: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the first byte.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, values: 0 }
     }
 
     /// How many bytes are left.
@@ -175,6 +177,12 @@ impl<'a> Reader<'a> {
     /// As [`Reader::bytes`]; [`DecodeError::BadText`].
     pub fn text(&mut self, what: &'static str, limit: usize) -> Result<&'a str, DecodeError> {
         core::str::from_utf8(self.bytes(what, limit)?).map_err(|_| DecodeError::BadText)
+    }
+
+    /// Counts one more value, because a value takes much more memory than bytes.
+    pub(super) fn count_value(&mut self, limits: &Limits) -> Result<(), DecodeError> {
+        self.values += 1;
+        Ok(LimitExceeded::check("values of a message", self.values, limits.values)?)
     }
 
     /// Checks that everything was read.

@@ -16,6 +16,10 @@ use crate::{Change, Hlc, Name, ReplicaId, Stamp};
 pub struct Dictionary {
     replicas: Table<ReplicaId>,
     shapes: Table<Shape>,
+    /// Of all shapes.
+    shape_cells: usize,
+    /// Of all names in the paths of all shapes.
+    shape_bytes: usize,
     collections: Table<Name>,
     documents: Table<Address>,
     /// Per replica number, the change mentioned last: the next one is sent as what differs from it.
@@ -37,6 +41,7 @@ impl Dictionary {
     const REPLICAS: usize = 4096;
     const SHAPES: usize = 1024;
     const SHAPE_CELLS: usize = 16_384;
+    const SHAPE_BYTES: usize = 1 << 20;
     const DOCUMENTS: usize = 8192;
 
     /// An empty dictionary.
@@ -48,7 +53,8 @@ impl Dictionary {
     pub fn is_full(&self) -> bool {
         self.replicas.len() >= Self::REPLICAS
             || self.shapes.len() >= Self::SHAPES
-            || self.shapes.entries.iter().map(|shape| shape.cells.len()).sum::<usize>() >= Self::SHAPE_CELLS
+            || self.shape_cells >= Self::SHAPE_CELLS
+            || self.shape_bytes >= Self::SHAPE_BYTES
             || self.documents.len() >= Self::DOCUMENTS
     }
 
@@ -59,7 +65,7 @@ impl Dictionary {
                 self.replica(replica);
             }
             DictionaryEntry::Shape(shape) => {
-                self.shapes.number(&shape);
+                self.number_shape(&shape);
             }
         }
     }
@@ -119,7 +125,16 @@ impl Dictionary {
         if self.shapes.len() >= Self::SHAPES && !self.shapes.numbers.contains_key(shape) {
             return None;
         }
-        Some(self.shapes.number(shape))
+        Some(self.number_shape(shape))
+    }
+
+    fn number_shape(&mut self, shape: &Shape) -> (u64, bool) {
+        let (number, new) = self.shapes.number(shape);
+        if new {
+            self.shape_cells += shape.cells.len();
+            self.shape_bytes += shape.name_bytes();
+        }
+        (number, new)
     }
 
     /// The number that announces a shape mentioned for the first time.
@@ -189,6 +204,10 @@ impl Dictionary {
         }
         self.replicas.truncate(mark.replicas);
         self.last.truncate(mark.replicas);
+        for shape in &self.shapes.entries[mark.shapes..] {
+            self.shape_cells -= shape.cells.len();
+            self.shape_bytes -= shape.name_bytes();
+        }
         self.shapes.truncate(mark.shapes);
         self.collections.truncate(mark.collections);
         self.documents.truncate(mark.documents);

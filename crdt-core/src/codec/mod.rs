@@ -10,8 +10,8 @@
 //! | `batch.rs` | documents for a message, a bundle, a comparison |
 //! | `row.rs` | one document for a database row |
 //!
-//! Equal states are equal bytes on every platform. Decoders take any bytes: they never panic, and never allocate more
-//! than a small multiple of their input.
+//! Equal states are equal bytes on every platform. Decoders take any bytes: they never panic, and what they hold at
+//! once is bounded by [`Limits`](crate::Limits) and a small multiple of their input; `PROTOCOL.md` says by how much.
 
 mod batch;
 mod bytes;

@@ -71,6 +71,9 @@ pub fn decode_row(
     for _ in 0..reader.count("changes")? {
         let replica = read_replica(&mut reader, dictionary)?;
         let counter = reader.unsigned("the counter of a change")?;
+        if counter == 0 {
+            return Err(DecodeError::Invalid("a counter of 0"));
+        }
         let hlc = Hlc::from_bits(reader.unsigned("the time of a change")?.rotate_right(48));
         let epoch = reader.unsigned("an epoch")?;
         let epoch = u32::try_from(epoch).map_err(|_| DecodeError::Invalid("an epoch beyond 32 bits"))?;

@@ -71,6 +71,11 @@ impl Shape {
         self.cells.iter().map(|(_, path)| path.len()).sum()
     }
 
+    /// How many bytes these names have.
+    pub(super) fn name_bytes(&self) -> usize {
+        self.cells.iter().flat_map(|(_, path)| path).map(|name| name.len()).sum()
+    }
+
     /// Appends the shape.
     pub fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::from(self.implied_presence) | u8::from(self.one_change) << 1);

@@ -134,6 +134,7 @@ pub fn read_value(reader: &mut Reader<'_>, limits: &Limits) -> Result<Value, Dec
 
 fn read_nested(reader: &mut Reader<'_>, limits: &Limits, depth: usize) -> Result<Value, DecodeError> {
     let tag = reader.byte("a value")?;
+    reader.count_value(limits)?;
     if matches!(tag, ARRAY | OBJECT) {
         LimitExceeded::check("nesting of a value", depth + 1, limits.depth)?;
     }

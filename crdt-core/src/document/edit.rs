@@ -330,20 +330,27 @@ impl DocumentMut<'_> {
             [_, _, ..] if manual && !resolve => return Err(EditError::Unresolved { field: field.clone() }),
             _ => {}
         }
-        self.exceed_register(field)?;
-        self.apply(field, |state, change| {
-            let mut delta = Field::default();
-            if siblings {
-                delta.register = state.register.close(change);
-                delta.others_mut().siblings = state.others_mut().siblings.write(change, payload);
-            } else {
-                if state.siblings().is_some_and(|siblings| !siblings.is_empty()) {
-                    delta.others_mut().siblings = state.others_mut().siblings.clear(change);
+        let began = *self.change;
+        let raised = self.exceed_register(field).map_err(EditError::from);
+        let written = raised.and_then(|()| {
+            self.apply(field, |state, change| {
+                let mut delta = Field::default();
+                if siblings {
+                    delta.register = state.register.close(change);
+                    delta.others_mut().siblings = state.others_mut().siblings.write(change, payload);
+                } else {
+                    if state.siblings().is_some_and(|siblings| !siblings.is_empty()) {
+                        delta.others_mut().siblings = state.others_mut().siblings.clear(change);
+                    }
+                    delta.register = state.register.write(change, payload);
                 }
-                delta.register = state.register.write(change, payload);
-            }
-            Ok(delta)
-        })
+                Ok(delta)
+            })
+        });
+        if written.is_err() {
+            *self.change = began;
+        }
+        written
     }
 
     /// Prepares the enclosing containers, then writes: `step` changes the field's state and returns what it wrote.
@@ -440,6 +447,7 @@ impl DocumentMut<'_> {
 
     fn check_value(&self, value: &Value) -> Result<(), EditError> {
         LimitExceeded::check("nesting of a value", value.depth(), self.limits.depth)?;
+        LimitExceeded::check("values within a value", value.count(), self.limits.values)?;
         Ok(LimitExceeded::check("bytes of a value", codec::value_len(value), self.limits.value_bytes)?)
     }
 }

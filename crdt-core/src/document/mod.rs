@@ -195,7 +195,8 @@ impl Document {
     }
 
     /// Merges one cell. The path of a presence mark is that of the document or nested map; a deletion mark has none;
-    /// every other cell has the path of its field.
+    /// every other cell has the path of its field. A live mark and a tally belong to the writer of their change: an
+    /// encoding does not say it twice.
     ///
     /// # Panics
     /// When a field's cell comes without a path; the decoders cannot make one.
@@ -224,7 +225,7 @@ impl From<Map> for Document {
 
 /// A long path costs its reader even where its names are not written out again.
 fn weigh(path: &Path, cell: &CellRef<'_>) -> usize {
-    cell.weight() + 8 * path.len()
+    cell.weight() + path.iter().map(|name| 8 + name.len()).sum::<usize>()
 }
 
 impl Lattice for Document {

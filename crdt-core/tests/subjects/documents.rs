@@ -10,7 +10,19 @@ use quickcheck::{Arbitrary, Gen};
 use super::one_of;
 
 /// A field of every type; `free` is not declared.
-const FIELDS: [&str; 9] = ["lww", "detect", "manual", "custom", "counter", "set", "flag", "map", "free"];
+const FIELDS: [&str; 11] = [
+    "lww",
+    "detect",
+    "manual",
+    "custom",
+    "counter",
+    "grow counter",
+    "set",
+    "grow set",
+    "flag",
+    "map",
+    "free",
+];
 
 /// Some edits of one document, made in one transaction.
 #[derive(Clone, Debug)]
@@ -50,6 +62,15 @@ impl Arbitrary for Edits {
         let count = one_of(random, &[1, 1, 2, 4]);
         Self((0..count).map(|_| step(random)).collect())
     }
+
+    fn shrink(&self) -> Box<dyn Iterator<Item = Self>> {
+        let steps = self.0.clone();
+        Box::new((0..steps.len()).map(move |left_out| {
+            let mut fewer = steps.clone();
+            fewer.remove(left_out);
+            Self(fewer)
+        }))
+    }
 }
 
 fn fields() -> Fields {
@@ -60,7 +81,9 @@ fn fields() -> Fields {
         ("manual", FieldType::Manual),
         ("custom", FieldType::Custom(resolver)),
         ("counter", FieldType::Counter),
+        ("grow counter", FieldType::GrowCounter),
         ("set", FieldType::Set),
+        ("grow set", FieldType::GrowSet),
         ("flag", FieldType::Flag),
     ]
     .map(|(name, field_type)| (name.into(), field_type))
@@ -88,10 +111,10 @@ fn edit(document: &mut DocumentMut<'_>, step: &Step, depth: usize) -> Result<(),
         }
         (Kind::Erase, _) => document.erase(),
         (Kind::Remove, _) => document.remove(field),
-        (Kind::Change, "counter") => document.increment(field, number),
-        (Kind::TakeBack, "counter") => document.reset(field),
-        (Kind::Change, "set") => document.add_to(field, number),
-        (Kind::TakeBack, "set") => document.remove_from(field, number),
+        (Kind::Change, "counter" | "grow counter") => document.increment(field, number),
+        (Kind::TakeBack, "counter" | "grow counter") => document.reset(field),
+        (Kind::Change, "set" | "grow set") => document.add_to(field, number),
+        (Kind::TakeBack, "set" | "grow set") => document.remove_from(field, number),
         (Kind::Change, "flag") => document.enable(field),
         (Kind::TakeBack, "flag") => document.disable(field),
         (_, "map") => document.map(field)?.set("inner", number),
