@@ -2,9 +2,11 @@
 #![allow(missing_docs)]
 
 use crdt_core::cells::{Mark, Written};
-use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_unsigned};
+use crdt_core::codec::{
+    DecodeError, Dictionary, Form, Reader, Shape, decode_batch, encode_batch, put_unsigned,
+};
 use crdt_core::{
-    Address, Cell, Change, Checkpoint, ClockError, Collection, CommitError, Document, DocumentId,
+    Address, Cell, CellKind, Change, Checkpoint, ClockError, Collection, CommitError, Document, DocumentId,
     DocumentMut, Durability, EditError, FieldType, Fields, Head, Hlc, Life, LimitExceeded, Limits,
     MemoryStore, Name, Namespace, OpenError, Path, Payload, Replica, ReplicaId, Stamp, TransactionError,
     Value,
@@ -387,6 +389,27 @@ fn names_of_a_message() {
         let address = |id| Address::new("large", DocumentId::from_u64(id));
         vec![(address(1), cells(count - 100)), (address(2), cells(100))]
     });
+}
+
+#[test]
+fn names_of_a_shape() {
+    let shape = |names: usize| {
+        let path = |n: usize| vec![Name::from("m"), n.to_string().into()];
+        let form = Form { kind: CellKind::Flag, gone: false };
+        let cells = (0..names / 2)
+            .map(|n| (form, path(n)))
+            .chain((names % 2 == 1).then(|| (form, vec!["odd".into()])));
+        Shape { implied_presence: false, one_change: true, cells: cells.collect() }
+    };
+    let read = |shape: &Shape| {
+        let mut bytes = Vec::new();
+        shape.put(&mut bytes);
+        Shape::read(&mut Reader::new(&bytes), &LIMITS)
+    };
+    let most = shape(LIMITS.names_per_message);
+    assert_eq!(read(&most).as_ref(), Ok(&most));
+    let refused = read(&shape(LIMITS.names_per_message + 1)).unwrap_err();
+    assert!(refused.to_string().starts_with("names in the paths of a shape is 16385"), "{refused}");
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Equal states are equal bytes, and what was written is read back.
 
-use crdt_core::codec::{Dictionary, Reader, Shape, decode_row, encode_row, put_value, read_value};
+use crdt_core::codec::{
+    DecodeError, Dictionary, Reader, Shape, decode_row, encode_row, put_value, read_value,
+};
 use crdt_core::{
     Address, Checkpoint, Document, Dot, Fingerprint, Head, Lattice as _, Life, Limits, MemoryStore,
     Namespace, Path, Payload, Replica, ReplicaId, Store as _,
 };
 
-use crate::documents::{any_document, hostile_cells, of_cells, reachable, value};
-use crate::seeds::{Random, each_case};
+use crate::documents::{any_document, flag, hostile_cells, of_cells, presence, reachable, value};
+use crate::seeds::each_case;
 use crate::{Batch, address, decode, encode};
 
 /// The bytes of a document on its own.
@@ -49,49 +51,60 @@ fn batches_are_read_back_through_dictionaries_that_go_on() {
     each_case(30, |random| {
         let (mut to, mut from) = (Dictionary::new(), Dictionary::new());
         for _ in 0..10 {
-            let batch: Batch =
-                (0..random.below(5)).map(|_| (address(random.below(9)), any_document(random))).collect();
+            let batch: Batch = (0..random.below(5))
+                .map(|_| (address(random.below(9) as u64), any_document(random)))
+                .collect();
             let message = encode(&mut to, &batch);
             assert_eq!(decode(&message, &mut from).as_ref(), Ok(&batch));
         }
     });
 }
 
-/// What fills a dictionary: many documents, many replicas, many shapes, long names.
+/// Sends batches of a session until its dictionary was full once.
+fn fills(batch: impl Fn(u64) -> Batch) {
+    let (mut to, mut from) = (Dictionary::new(), Dictionary::new());
+    for number in 0..100 {
+        let batch = batch(number);
+        let was_full = to.is_full();
+        assert_eq!(from.is_full(), was_full, "both sides know when");
+        let mut message = encode(&mut to, &batch);
+        assert_eq!(message[0] & 1 == 1, was_full || number == 0, "it starts anew exactly then");
+        message.push(0);
+        decode(&message, &mut from).unwrap_err(); // what was refused fills nothing
+        message.pop();
+        assert_eq!(decode(&message, &mut from).as_ref(), Ok(&batch));
+        if was_full {
+            return;
+        }
+    }
+    panic!("it is never full");
+}
+
 #[test]
 fn a_full_dictionary_starts_anew_on_both_sides() {
-    let mut starts = 0;
-    let mut run = |batches: usize, batch: &dyn Fn(usize) -> Batch| {
-        let (mut to, mut from) = (Dictionary::new(), Dictionary::new());
-        for number in 0..batches {
-            let batch = batch(number);
-            let was_full = to.is_full();
-            assert_eq!(from.is_full(), was_full, "both sides know when");
-            let message = encode(&mut to, &batch);
-            assert_eq!(message[0] & 1 == 1, was_full || number == 0);
-            starts += usize::from(was_full);
-            assert_eq!(decode(&message, &mut from).as_ref(), Ok(&batch));
-        }
+    let of = |names: Vec<Vec<String>>| {
+        let path = |names: Vec<String>| names.into_iter().map(Name::from).collect();
+        of_cells(&names.into_iter().map(|names| (path(names), flag(1))).collect::<Vec<_>>())
     };
-    let mut random = Random::new(1);
-    let cells = hostile_cells(&mut random);
-    let (path, flag) = (vec!["a".into()], crate::documents::flag(1));
-    let one = of_cells(&[(path, flag)]);
-    run(12, &|number| (0..1000).map(|at| (address(number * 1000 + at), one.clone())).collect());
-    run(12, &|number| {
-        let replicas = number as u64 * 500..(number as u64 + 1) * 500;
+    let document = of(vec![vec!["a".into()]]);
+    fills(|number| (number * 500..(number + 1) * 500).map(|at| (address(at), document.clone())).collect());
+    fills(|number| {
+        let writers = number * 500..(number + 1) * 500;
         vec![(
             address(0),
-            of_cells(&replicas.map(|r| (vec![], crate::documents::presence(r))).collect::<Vec<_>>()),
+            of_cells(&writers.map(|writer| (Path::new(), presence(writer))).collect::<Vec<_>>()),
         )]
     });
-    let named = |name: String| of_cells(&[(vec![name.into()], crate::documents::flag(1))]);
-    run(12, &|number| (0..100).map(|at| (address(at), named(format!("{number} {at}")))).collect());
-    run(12, &|number| {
-        (0..100).map(|at| (address(at), named(format!("{number} {at} {}", "n".repeat(1000))))).collect()
+    // Many shapes; shapes of many cells; shapes of long names.
+    fills(|number| (0..50).map(|at| (address(at), of(vec![vec![format!("{number} {at}")]]))).collect());
+    fills(|number| {
+        let cells = |at: u64| (0..64).map(|field| vec![format!("{number} {at} {field}")]).collect();
+        (0..5).map(|at| (address(at), of(cells(at)))).collect()
     });
-    run(3, &|_| vec![(address(0), of_cells(&cells))]);
-    assert!(starts >= 4, "each of the four kinds filled one: {starts}");
+    fills(|number| {
+        let long = |at: u64| vec![format!("{number} {at}"), "n".repeat(1000), "m".repeat(1000)];
+        (0..8).map(|at| (address(at), of(vec![long(at)]))).collect()
+    });
 }
 
 #[test]
@@ -113,6 +126,10 @@ fn rows_are_read_back_through_a_dictionary_that_only_grows() {
             assert_eq!(back.as_ref(), Ok(document));
         }
         assert_eq!(reader.size(), size);
+        let (_, mut row) = rows.pop().unwrap();
+        row.push(0);
+        let longer = decode_row(&row, &mut reader, &Limits::DEFAULT, &|_| None);
+        assert_eq!(longer, Err(DecodeError::TrailingBytes(1)));
     });
 }
 
@@ -179,6 +196,22 @@ fn values_and_shapes_have_one_form() {
     });
 }
 
+#[test]
+fn longer_forms_of_small_values_are_refused() {
+    let refused = |bytes: &[u8]| {
+        let read = read_value(&mut Reader::new(bytes), &Limits::DEFAULT);
+        assert!(matches!(read, Err(DecodeError::Invalid(_))), "{bytes:?}: {read:?}");
+    };
+    for small in 0..64u8 {
+        refused(&[4, small * 2]);
+    }
+    for len in 0..128u8 {
+        let mut text = vec![7, len];
+        text.extend(std::iter::repeat_n(b'x', len.into()));
+        refused(&text);
+    }
+}
+
 fn replica(number: u64) -> Replica<MemoryStore> {
     let head = Head::new(Namespace::from_secret("codec"), ReplicaId::from_u64(number), Life(number));
     Replica::new(MemoryStore::new(head))
@@ -192,7 +225,8 @@ fn checkpoint(from: u64, cursor: u64, documents: Batch) -> Checkpoint {
 #[test]
 fn the_root_is_the_sum_over_all_cells_in_whatever_order_they_were_merged() {
     each_case(60, |random| {
-        let mut arrivals: Batch = (0..8).map(|_| (address(random.below(3)), any_document(random))).collect();
+        let mut arrivals: Batch =
+            (0..8).map(|_| (address(random.below(3) as u64), any_document(random))).collect();
         let mut states = Vec::new();
         for number in [101, 102] {
             let mut replica = replica(number);

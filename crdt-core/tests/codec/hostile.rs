@@ -49,7 +49,9 @@ fn damage(random: &mut Random, bytes: &[u8], others: &[Vec<u8>]) -> Vec<u8> {
 /// A run of a session: batches that go on from each other.
 fn session(random: &mut Random) -> (Vec<Batch>, Vec<Vec<u8>>) {
     let batches: Vec<Batch> = (0..4)
-        .map(|_| (0..=random.below(2)).map(|_| (address(random.below(5)), any_document(random))).collect())
+        .map(|_| {
+            (0..=random.below(2)).map(|_| (address(random.below(5) as u64), any_document(random))).collect()
+        })
         .collect();
     let mut dictionary = Dictionary::new();
     let messages = batches.iter().map(|batch| encode(&mut dictionary, batch)).collect();

@@ -14,9 +14,13 @@ use crdt_core::{Address, Document, DocumentId, Limits};
 /// Documents by address.
 type Batch = Vec<(Address, Document)>;
 
-fn address(number: usize) -> Address {
-    let collection = ["tasks", "", "people"][number % 3];
-    Address::new(collection, DocumentId::from_u64(number as u64))
+fn address(number: u64) -> Address {
+    let collection = match number % 3 {
+        0 => "tasks",
+        1 => "",
+        _ => "people",
+    };
+    Address::new(collection, DocumentId::from_u64(number))
 }
 
 fn encode(dictionary: &mut Dictionary, batch: &Batch) -> Vec<u8> {
