@@ -4,7 +4,7 @@ use crdt_core::codec::{
     DecodeError, Dictionary, Reader, Shape, decode_row, encode_row, put_value, read_value,
 };
 use crdt_core::{
-    Address, Checkpoint, Document, Dot, Fingerprint, Head, Lattice as _, Life, Limits, MemoryStore,
+    Address, Checkpoint, Document, Dot, Fingerprint, Head, Lattice as _, Life, Limits, MemoryStore, Name,
     Namespace, Path, Payload, Replica, ReplicaId, Store as _,
 };
 
