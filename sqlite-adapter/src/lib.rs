@@ -55,6 +55,7 @@ mod json;
 pub mod layout;
 mod log;
 mod migrate;
+mod notes;
 mod open;
 mod peers;
 mod row;

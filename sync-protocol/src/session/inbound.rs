@@ -1,10 +1,10 @@
 //! What we take: chunks are put aside, a checkpoint applies them, a push applies at once.
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Document, Dot, Head, Limits, Replica, Store};
+use crdt_core::{Address, Applied, Document, Dot, Judge, Limits, Replica, Store, Withdrawal};
 
 use super::status::SessionError;
-use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Want};
+use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Refused, Want};
 
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
@@ -17,6 +17,10 @@ pub(super) struct Inbound {
     dictionary: Dictionary,
     /// A push that was read, which advanced the dictionary, and that the store then failed to take.
     unapplied: Option<Vec<(Address, Document)>>,
+    /// What the peer lets us read, as it numbers it.
+    scope: u64,
+    /// The number of the last refusal that the peer announced, and of the last one that it told.
+    refusals: (u64, u64),
 }
 
 impl Inbound {
@@ -24,10 +28,14 @@ impl Inbound {
     pub(super) fn greet<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
-        head: &Head,
         hello: &Hello,
+        scope: u64,
     ) -> Result<Want, SessionError> {
-        let known = replica.peer(hello.life)?.map_or(0, |peer| peer.cursor);
+        let head = replica.head()?;
+        self.scope = scope;
+        // A cursor says nothing about what was not to be read.
+        let known =
+            replica.peer(hello.life)?.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
         // A cursor beyond the peer's head is one into a history that the peer has lost.
         self.cursor = if known <= hello.sequence { known } else { 0 };
         let seen = replica.seen()?;
@@ -56,6 +64,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         checkpoint: Checkpoint<'_>,
+        judge: Option<&Judge<'_>>,
     ) -> Result<Applied, SessionError> {
         let documents = match checkpoint.batch {
             [] => Vec::new(),
@@ -63,13 +72,15 @@ impl Inbound {
         };
         let counter =
             checkpoint.context.iter().find(|dot| dot.replica == peer.replica).map(|dot| dot.counter);
-        let applied = replica.apply(crdt_core::Checkpoint {
+        let checkpoint_here = crdt_core::Checkpoint {
             peer: peer.life,
             replica: peer.replica,
             cursor: checkpoint.sequence,
-            context: checkpoint.context,
+            context: believed(checkpoint.context, peer, judge),
             documents,
-        })?;
+            scope: self.scope,
+        };
+        let applied = replica.apply_judged(checkpoint_here, judge)?;
         self.cursor = self.cursor.max(checkpoint.sequence);
         self.peer_counter = counter.unwrap_or(0).max(self.peer_counter);
         self.following = true;
@@ -81,6 +92,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         push: Push<'_>,
+        judge: Option<&Judge<'_>>,
     ) -> Result<Applied, SessionError> {
         if !self.following {
             return Err(SessionError::Unexpected("a live change before a checkpoint"));
@@ -101,10 +113,11 @@ impl Inbound {
             peer: peer.life,
             replica: peer.replica,
             cursor,
-            context,
+            context: believed(context, peer, judge),
             documents: documents.clone(),
+            scope: self.scope,
         };
-        match replica.apply(checkpoint) {
+        match replica.apply_judged(checkpoint, judge) {
             Ok(applied) => {
                 (self.cursor, self.peer_counter) = (cursor, counter);
                 Ok(applied)
@@ -114,6 +127,35 @@ impl Inbound {
                 Err(error.into())
             }
         }
+    }
+
+    /// The peer did not take some of our changes, and says what it holds instead.
+    pub(super) fn refused<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        peer: &Hello,
+        refused: Refused<'_>,
+        obeys: bool,
+    ) -> Result<Applied, SessionError> {
+        let documents = match refused.batch {
+            [] => Vec::new(),
+            batch => decode(batch, &mut Dictionary::new(), replica.limits())?,
+        };
+        let applied = if obeys {
+            let changes = refused.changes.into_iter().collect();
+            let (life, replica_id) = (peer.life, peer.replica);
+            replica.withdraw(Withdrawal { peer: life, replica: replica_id, refused: changes, documents })?
+        } else {
+            replica.clear_staged(peer.life)?;
+            Applied::default()
+        };
+        self.refusals.1 = self.refusals.1.max(refused.through);
+        Ok(applied)
+    }
+
+    /// The peer will tell of refusals up to a number.
+    pub(super) fn expect_refusals(&mut self, last: u64) {
+        self.refusals.0 = self.refusals.0.max(last);
     }
 
     /// The peer's next steps are nothing but what we sent. The store learns it with the next change.
@@ -128,8 +170,17 @@ impl Inbound {
     }
 
     pub(super) const fn caught_up(&self) -> bool {
-        self.following
+        self.following && self.refusals.1 >= self.refusals.0
     }
+}
+
+/// What a peer has seen. One whose changes we judge is believed for its own only: what we refuse of others' when it
+/// passes them on has to come from elsewhere, so it must not count as seen.
+fn believed(mut context: Vec<Dot>, peer: &Hello, judge: Option<&Judge<'_>>) -> Vec<Dot> {
+    if judge.is_some() {
+        context.retain(|dot| dot.replica == peer.replica);
+    }
+    context
 }
 
 /// Reads a batch.
