@@ -41,6 +41,8 @@ pub struct Head {
     pub offered: u64,
     /// The fingerprint of all cells.
     pub root: Fingerprint,
+    /// A server decides what counts: commits keep what they replace until it has taken them.
+    pub follows: bool,
 }
 
 impl Head {
@@ -55,6 +57,7 @@ impl Head {
             sequence: 0,
             offered: 0,
             root: Fingerprint::EMPTY,
+            follows: false,
         }
     }
 }
@@ -87,6 +90,9 @@ pub struct PeerRecord {
     /// What it let us read while the cursor moved, as the peer numbers it; 0 for everything. A cursor says nothing about
     /// what was not to be read.
     pub scope: u64,
+    /// The highest counter that it has claimed for its own transactions, so that it can be told when it has lost some.
+    /// Unlike the context it promises nothing: some of them may have been refused.
+    pub claimed: u64,
 }
 
 /// How sure a commit is when it returns.

@@ -171,6 +171,7 @@ impl World {
                 head.counter = *n;
                 head.hlc = Hlc::from_bits(n.rotate_left(9));
                 head.offered = n / 2;
+                head.follows = n % 2 == 1;
                 head.root = Fingerprint(u128::from(*n) << 61);
                 store.set_head(&head)
             })),
@@ -218,6 +219,7 @@ impl World {
                     cursor: *n,
                     acked: n / 3,
                     scope: n % 4,
+                    claimed: n / 5,
                 }))
             }
             Call::Stage(number, batch) => tell(store.stage(life(*number), batch)),

@@ -98,6 +98,13 @@ pub(crate) struct Proof {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token<'a> {
+    pub(crate) shown: Option<&'a [u8]>,
+    /// This side takes back what the addressee refuses.
+    pub(crate) obeys: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Welcome {
     /// What the addressee may read, as this side numbers it; 0 for everything.
     pub(crate) scope: u64,
@@ -126,7 +133,7 @@ pub(crate) enum Message<'a> {
     Ack(Ack),
     Bye(EndReason, Option<Refusal>),
     Proof(Proof),
-    Token(Option<&'a [u8]>),
+    Token(Token<'a>),
     Welcome(Welcome),
     Refused(Refused<'a>),
     /// Up to this number.
@@ -221,8 +228,8 @@ impl<'a> Message<'a> {
                 out.push(proof.guarded.into());
             }
             Self::Token(token) => {
-                out.extend_from_slice(&[TOKEN, token.is_some().into()]);
-                out.extend_from_slice(token.unwrap_or_default());
+                out.extend_from_slice(&[TOKEN, token.shown.is_some().into(), token.obeys.into()]);
+                out.extend_from_slice(token.shown.unwrap_or_default());
             }
             Self::Welcome(welcome) => {
                 out.extend_from_slice(&[WELCOME, welcome.writes_all.into()]);
@@ -315,13 +322,13 @@ impl<'a> Message<'a> {
                 Self::Proof(Proof { mac, guarded: read_bool(&mut reader)? })
             }
             TOKEN => {
-                let shown = read_bool(&mut reader)?;
+                let (shown, obeys) = (read_bool(&mut reader)?, read_bool(&mut reader)?);
                 let token = reader.rest();
                 crdt_core::LimitExceeded::check("bytes of a token", token.len(), MAX_TOKEN_BYTES)?;
                 if !shown && !token.is_empty() {
                     return Err(DecodeError::Invalid("a token that is said not to be there"));
                 }
-                return Ok(Self::Token(shown.then_some(token)));
+                return Ok(Self::Token(Token { shown: shown.then_some(token), obeys }));
             }
             WELCOME => {
                 let writes_all = read_bool(&mut reader)?;
@@ -420,8 +427,8 @@ mod tests {
             Message::Bye(EndReason::Done, None),
             Message::Bye(EndReason::NotAdmitted, Some(Refusal::new(401, "sign in"))),
             Message::Proof(Proof { mac: [5; PROOF_BYTES], guarded: true }),
-            Message::Token(None),
-            Message::Token(Some(b"a token")),
+            Message::Token(Token { shown: None, obeys: true }),
+            Message::Token(Token { shown: Some(b"a token"), obeys: false }),
             Message::Welcome(Welcome { scope: u64::MAX, writes_all: false, refused: 300 }),
             Message::Refused(Refused {
                 through: 3,
@@ -455,7 +462,7 @@ mod tests {
                 Message::Chunk(_)
                     | Message::Checkpoint(_)
                     | Message::Push(_)
-                    | Message::Token(Some(_))
+                    | Message::Token(Token { shown: Some(_), .. })
                     | Message::Refused(_)
             );
             let may_end_early = matches!(message, Message::Ack(_) | Message::Bye(_, Some(_)));

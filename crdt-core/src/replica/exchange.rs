@@ -82,12 +82,25 @@ pub struct Refusals {
 /// What a checkpoint did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// The position that it took in our change order; `None` when it brought nothing new.
+    /// The position that it took in our change order, when that holds nothing but what the peer sent: it need not be sent
+    /// back. `None` when it brought nothing new.
     pub sequence: Option<u64>,
     /// Cells that changed.
     pub cells: u64,
     /// The number of the last refusal that the peer has not heard of; 0 when there is none.
     pub refused: u64,
+    /// Nothing was applied, because the peer has to take something back first.
+    pub held: bool,
+}
+
+/// What becomes of a checkpoint that holds something which is refused.
+#[derive(Clone, Copy)]
+pub struct Judgement<'j> {
+    /// Who refuses.
+    pub judge: &'j Judge<'j>,
+    /// The peer takes back what is refused, and sends the rest again: until then nothing is applied. Otherwise the rest is
+    /// applied, and lacks what the refused changes had replaced of it.
+    pub hold: bool,
 }
 
 impl<S: Store> Replica<S> {
@@ -220,14 +233,15 @@ impl<S: Store> Replica<S> {
     }
 
     /// As [`Replica::apply`], but for the changes that a judge refuses: they are left out whole, and noted until the peer
-    /// has heard of it; see [`Replica::refusals`].
+    /// has heard of it; see [`Replica::refusals`]. What the peer claims to have seen is not believed: what it passes on
+    /// of others may have been refused, and then has to come from elsewhere.
     ///
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
     pub fn apply_judged(
         &mut self,
         checkpoint: Checkpoint,
-        judge: Option<&Judge<'_>>,
+        judgement: Option<Judgement<'_>>,
     ) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
@@ -237,7 +251,7 @@ impl<S: Store> Replica<S> {
                 return Err(ApplyError::Forked);
             }
             let mut verdicts = Verdicts::default();
-            if let Some(judge) = judge {
+            if let Some(Judgement { judge, .. }) = judgement {
                 // All of a change is looked at before any of it is taken.
                 let mut index = 0;
                 while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
@@ -245,6 +259,14 @@ impl<S: Store> Replica<S> {
                     index += 1;
                 }
                 verdicts.judge(store, judge, &checkpoint.documents)?;
+            }
+            if judgement.is_some_and(|judgement| judgement.hold) && verdicts.any() {
+                store.clear_staged(checkpoint.peer)?;
+                if !verdicts.note(store, checkpoint.peer)? {
+                    return Err(ApplyError::TooManyRefusals);
+                }
+                let refused = refuse::last(store, checkpoint.peer)?;
+                return Ok((Applied { refused, held: true, ..Applied::default() }, None));
             }
             let mut merge = Merge::new(&mut head, collections, events.is_some());
             let mut index = 0;
@@ -262,7 +284,8 @@ impl<S: Store> Replica<S> {
             let cells = merge.cells;
             let before = merge.sequence();
             let mut rose = false;
-            for dot in checkpoint.context.iter().filter(|dot| dot.replica != own.replica) {
+            let believed = if judgement.is_some() { &[] } else { &checkpoint.context[..] };
+            for dot in believed.iter().filter(|dot| dot.replica != own.replica) {
                 rose |= store.raise_context(*dot, before + 1)?;
             }
             if rose && merge.is_empty() {
@@ -271,6 +294,10 @@ impl<S: Store> Replica<S> {
             let event = merge.finish(store, Origin::Peer(checkpoint.replica))?;
             let known = store.peer(checkpoint.peer)?;
             let acked = known.map_or(0, |peer| peer.acked);
+            let own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
+            let claimed =
+                known.filter(|peer| peer.replica == checkpoint.replica).map_or(0, |peer| peer.claimed);
+            let claimed = claimed.max(own.map_or(0, |dot| dot.counter));
             let known = known.filter(|peer| peer.scope == checkpoint.scope).map_or(0, |peer| peer.cursor);
             let cursor = known.max(checkpoint.cursor);
             store.set_peer(&PeerRecord {
@@ -279,11 +306,12 @@ impl<S: Store> Replica<S> {
                 cursor,
                 acked,
                 scope: checkpoint.scope,
+                claimed,
             })?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
-            let refused = if judge.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
-            Ok((Applied { sequence, cells, refused }, event))
+            let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
+            Ok((Applied { sequence, cells, refused, held: false }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
@@ -348,8 +376,14 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn acknowledged(&mut self, life: Life, replica: ReplicaId, sequence: u64) -> Result<(), StoreError> {
         transact(&mut self.store, Access::Write, Durability::Visible, |store| {
-            let known =
-                store.peer(life)?.unwrap_or(PeerRecord { life, replica, cursor: 0, acked: 0, scope: 0 });
+            let known = store.peer(life)?.unwrap_or(PeerRecord {
+                life,
+                replica,
+                cursor: 0,
+                acked: 0,
+                scope: 0,
+                claimed: 0,
+            });
             let acked = known.acked.max(sequence.min(store.head()?.sequence));
             store.set_peer(&PeerRecord { replica, acked, ..known })
         })

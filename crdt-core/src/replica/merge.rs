@@ -1,6 +1,6 @@
 //! The one way in: whatever changes state, a commit or a checkpoint, goes through [`Merge`].
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -19,13 +19,26 @@ pub(super) struct Merge<'m> {
     dots: BTreeSet<Dot>,
     documents: BTreeSet<Address>,
     changes: Vec<DocumentChange>,
+    /// What was replaced, if anybody may want it back.
+    replaced: Option<BTreeMap<Address, Document>>,
     pub(super) cells: u64,
 }
 
 impl<'m> Merge<'m> {
     pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
         let (dots, documents) = (BTreeSet::new(), BTreeSet::new());
-        Self { head, collections, listening, dots, documents, changes: Vec::new(), cells: 0 }
+        let (changes, replaced) = (Vec::new(), None);
+        Self { head, collections, listening, dots, documents, changes, replaced, cells: 0 }
+    }
+
+    /// Keeps what is replaced from now on.
+    pub(super) fn keep_replaced(&mut self) {
+        self.replaced = Some(BTreeMap::new());
+    }
+
+    /// The cells that were replaced.
+    pub(super) fn take_replaced(&mut self) -> Option<BTreeMap<Address, Document>> {
+        self.replaced.take()
     }
 
     /// Merges a delta into a document, stores it if that changed anything, and returns what it is now.
@@ -66,9 +79,13 @@ impl<'m> Merge<'m> {
             });
             document = Arc::new(document.select(|dot| !withdrawn.contains(&dot)));
         }
+        let mut replaced = self.replaced.as_ref().map(|_| Document::new());
         let merged = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
             if let Some(before) = before {
                 root = root.minus(fingerprints.of(path, &before));
+                if let Some(replaced) = &mut replaced {
+                    replaced.merge_cell(path, before.to_owned());
+                }
             }
             root = root.plus(fingerprints.of(path, &after));
             self.dots.insert(after.set_by().dot());
@@ -77,6 +94,11 @@ impl<'m> Merge<'m> {
                 fields.push(path.clone());
             }
         });
+        if let (Some(all), Some(replaced)) = (&mut self.replaced, replaced)
+            && !replaced.is_empty()
+        {
+            all.insert(address.clone(), replaced);
+        }
         if merged || !withdrawn.is_empty() {
             self.head.root = root;
             store.put_document(address, document.clone(), collection)?;

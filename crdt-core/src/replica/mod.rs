@@ -13,13 +13,15 @@
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
+//! | `undo.rs` | what it takes to take an own change back |
 
 mod exchange;
 mod merge;
 mod refuse;
 mod reject;
+mod undo;
 
-pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Position, Refusals, Window};
+pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, Window};
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
 
@@ -148,12 +150,20 @@ impl<S: Store> Replica<S> {
             }
             clock.adopt(&change);
             (head.counter, head.hlc) = (clock.counter(), clock.hlc());
+            let follows = head.follows;
             let mut merge = Merge::new(&mut head, collections, events.is_some());
+            if follows {
+                merge.keep_replaced();
+            }
             for one in written {
                 let after = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
             }
+            let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
+            if let Some(replaced) = replaced {
+                undo::keep(store, head.sequence, change.dot(), &replaced)?;
+            }
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };

@@ -13,7 +13,7 @@ use crate::store::{Life, Store, StoreError};
 use crate::{Dot, Name, ReplicaId};
 
 /// Documents that the refusals name that one peer has not heard of yet.
-pub(crate) const MAX_REFUSED_DOCUMENTS: u64 = 200_000;
+pub(crate) const MAX_REFUSED_DOCUMENTS: u64 = 100_000;
 
 /// What was decided of the changes of a checkpoint.
 #[derive(Debug, Default)]
@@ -49,6 +49,10 @@ impl Verdicts {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn any(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     /// What is left of a batch without the refused changes.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::exchange::{Applied, ApplyError, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
-use super::{Replica, transact};
+use super::{Replica, transact, undo};
 use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_refusal, read_refusal};
 use crate::document::{Address, Document};
 use crate::event::Origin;
@@ -57,6 +57,10 @@ impl<S: Store> Replica<S> {
                 store.clear_staged(withdrawal.peer)?;
             }
             collect(&mut instead, withdrawal.documents);
+            let restored = undo::withdraw(store, &withdrawal.refused)?;
+            // What is restored is ours, and the peer may not have it.
+            let ours = !restored.is_empty();
+            collect(&mut instead, restored);
 
             let mut kept: BTreeMap<Dot, Vec<(Address, Arc<Document>)>> = BTreeMap::new();
             for (address, delta) in instead {
@@ -79,13 +83,36 @@ impl<S: Store> Replica<S> {
             let cells = merge.cells;
             let event = merge.finish(store, Origin::Peer(withdrawal.replica))?;
             store.set_head(&head)?;
-            let sequence = (head.sequence > before).then_some(head.sequence);
+            let sequence = (head.sequence > before && !ours).then_some(head.sequence);
             Ok::<_, ApplyError>((Applied { sequence, cells, ..Applied::default() }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
         Ok(applied)
+    }
+
+    /// From now on a server decides what counts: commits keep what they replace, until it has taken them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn follow(&mut self) -> Result<(), StoreError> {
+        if self.head()?.follows {
+            return Ok(());
+        }
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            let mut head = store.head()?;
+            head.follows = true;
+            store.set_head(&head)
+        })
+    }
+
+    /// The server has applied everything up to a position of our change order, and told of all that it refused.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn confirmed(&mut self, sequence: u64) -> Result<(), StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| undo::confirm(store, sequence))
     }
 
     /// The changes that were refused and about which the app has not decided yet, in the order of dots.
@@ -136,7 +163,7 @@ fn key(dot: Dot, part: Option<u32>) -> Vec<u8> {
     key
 }
 
-fn collect(into: &mut BTreeMap<Address, Document>, documents: Vec<(Address, Document)>) {
+fn collect(into: &mut BTreeMap<Address, Document>, documents: impl IntoIterator<Item = (Address, Document)>) {
     for (address, delta) in documents {
         let present = into.remove(&address).unwrap_or_default();
         into.insert(address, present.merged(delta));

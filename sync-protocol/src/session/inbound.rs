@@ -1,7 +1,7 @@
 //! What we take: chunks are put aside, a checkpoint applies them, a push applies at once.
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Document, Dot, Judge, Limits, Replica, Store, Withdrawal};
+use crdt_core::{Address, Applied, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
 
 use super::status::SessionError;
 use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Refused, Want};
@@ -21,6 +21,9 @@ pub(super) struct Inbound {
     scope: u64,
     /// The number of the last refusal that the peer announced, and of the last one that it told.
     refusals: (u64, u64),
+    /// The peer takes back what we refuse, so nothing is taken from it while it has not.
+    may_hold: bool,
+    holds: bool,
 }
 
 impl Inbound {
@@ -34,12 +37,13 @@ impl Inbound {
         let head = replica.head()?;
         self.scope = scope;
         // A cursor says nothing about what was not to be read.
-        let known =
-            replica.peer(hello.life)?.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
+        let peer = replica.peer(hello.life)?;
+        let known = peer.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
         // A cursor beyond the peer's head is one into a history that the peer has lost.
         self.cursor = if known <= hello.sequence { known } else { 0 };
         let seen = replica.seen()?;
-        self.peer_counter = seen.get(hello.replica);
+        let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
+        self.peer_counter = seen.get(hello.replica).max(claimed);
         replica.clear_staged(hello.life)?;
         let whole = self.cursor == 0 && seen.len() <= MAX_VECTOR_ENTRIES && hello.root != head.root;
         Ok(Want {
@@ -64,7 +68,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         checkpoint: Checkpoint<'_>,
-        judge: Option<&Judge<'_>>,
+        judge: Option<Judgement<'_>>,
     ) -> Result<Applied, SessionError> {
         let documents = match checkpoint.batch {
             [] => Vec::new(),
@@ -76,7 +80,7 @@ impl Inbound {
             peer: peer.life,
             replica: peer.replica,
             cursor: checkpoint.sequence,
-            context: believed(checkpoint.context, peer, judge),
+            context: checkpoint.context,
             documents,
             scope: self.scope,
         };
@@ -92,7 +96,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         push: Push<'_>,
-        judge: Option<&Judge<'_>>,
+        judge: Option<Judgement<'_>>,
     ) -> Result<Applied, SessionError> {
         if !self.following {
             return Err(SessionError::Unexpected("a live change before a checkpoint"));
@@ -113,7 +117,7 @@ impl Inbound {
             peer: peer.life,
             replica: peer.replica,
             cursor,
-            context: believed(context, peer, judge),
+            context,
             documents: documents.clone(),
             scope: self.scope,
         };
@@ -169,18 +173,38 @@ impl Inbound {
         self.cursor
     }
 
-    pub(super) const fn caught_up(&self) -> bool {
-        self.following && self.refusals.1 >= self.refusals.0
+    /// Whether the peer obeys, and whether there is something that it has to take back before anything is taken from it.
+    pub(super) fn hold_while(&mut self, may_hold: bool, unheard: bool) {
+        self.may_hold = may_hold;
+        self.holds = may_hold && unheard;
     }
-}
 
-/// What a peer has seen. One whose changes we judge is believed for its own only: what we refuse of others' when it
-/// passes them on has to come from elsewhere, so it must not count as seen.
-fn believed(mut context: Vec<Dot>, peer: &Hello, judge: Option<&Judge<'_>>) -> Vec<Dot> {
-    if judge.is_some() {
-        context.retain(|dot| dot.replica == peer.replica);
+    pub(super) const fn may_hold(&self) -> bool {
+        self.may_hold
     }
-    context
+
+    pub(super) const fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// Something was refused: what the peer says until it has heard is not for us.
+    pub(super) fn hold(&mut self) {
+        (self.holds, self.following) = (true, false);
+    }
+
+    /// The peer has heard, and starts again.
+    pub(super) fn let_go(&mut self) {
+        (self.holds, self.unapplied, self.dictionary) = (false, None, Dictionary::new());
+    }
+
+    pub(super) const fn caught_up(&self) -> bool {
+        self.following && self.has_heard()
+    }
+
+    /// We know of everything that the peer refused.
+    pub(super) const fn has_heard(&self) -> bool {
+        self.refusals.1 >= self.refusals.0
+    }
 }
 
 /// Reads a batch.

@@ -11,11 +11,11 @@ pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crdt_core::{Fingerprint, Head, Judge, Refusal, Replica, Store};
+use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
 
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
-use crate::message::{self, Ack, Hello, Message, Want, Welcome};
+use crate::message::{self, Ack, Hello, Message, Token, Want, Welcome};
 use crate::seal::{Opened, Seal};
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
@@ -66,6 +66,8 @@ pub struct Session {
     guard: Option<Arc<dyn Authenticate>>,
     /// The peer's refusals are followed.
     obeys: bool,
+    /// Our change order up to here needs no undoing any more.
+    confirmed: u64,
     started_ms: u64,
     /// Our hello, once it was made.
     hello: Option<Vec<u8>>,
@@ -95,6 +97,7 @@ impl Session {
             token: None,
             guard: None,
             obeys: false,
+            confirmed: 0,
             started_ms: now_ms,
             hello: None,
             hello_sent: false,
@@ -284,7 +287,7 @@ impl Session {
         };
         match Message::decode(body)? {
             Message::Hello(_) | Message::Proof(_) => return Err(SessionError::Unexpected("a second hello")),
-            Message::Token(token) if peer.awaits_token() => self.judge(replica, token, now_ms)?,
+            Message::Token(token) if peer.awaits_token() => self.admit(replica, token, now_ms)?,
             Message::Welcome(welcome) if peer.awaits_welcome() => self.welcomed(replica, welcome)?,
             Message::Token(_) => return Err(SessionError::Unexpected("a token")),
             Message::Welcome(_) => return Err(SessionError::Unexpected("a welcome")),
@@ -326,7 +329,8 @@ impl Session {
             peer.admit(Box::new(Open));
         }
         if guarded {
-            self.control.push_back(Message::Token(self.token.as_deref()).encode());
+            let token = Token { shown: self.token.as_deref(), obeys: self.obeys };
+            self.control.push_back(Message::Token(token).encode());
         } else {
             peer.welcomed(Terms::OPEN);
         }
@@ -335,10 +339,10 @@ impl Session {
     }
 
     /// Asks our guard about the peer's token.
-    fn judge<S: Store>(
+    fn admit<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
-        token: Option<&[u8]>,
+        Token { shown: token, obeys }: Token<'_>,
         now_ms: u64,
     ) -> Result<(), SessionError> {
         let peer = self.peer.as_mut().expect("greeted");
@@ -347,9 +351,13 @@ impl Session {
         match guard.authenticate(&Applicant { replica: replica_id, life, token, now_ms }) {
             Ok(rights) => {
                 let refused = replica.last_refusal(life)?;
+                // What was refused last time has to be taken back before anything else is asked for.
+                self.inbound.hold_while(obeys, refused > 0);
                 let want = match peer.welcome() {
-                    Some(welcome) => Some(self.inbound.greet(replica, &peer.hello, welcome.reads.scope())?),
-                    None => None,
+                    Some(welcome) if !self.inbound.holds() => {
+                        Some(self.inbound.greet(replica, &peer.hello, welcome.reads.scope())?)
+                    }
+                    _ => None,
                 };
                 let terms = peer.admit(rights);
                 self.outbound.refused(refused);
@@ -371,9 +379,14 @@ impl Session {
     /// The peer's guard let us in: now we say what we want.
     fn welcomed<S: Store>(&mut self, replica: &mut Replica<S>, welcome: Welcome) -> Result<(), SessionError> {
         let peer = self.peer.as_mut().expect("greeted");
+        if self.obeys {
+            replica.follow()?;
+        }
         let want = match peer.rights() {
-            Some(_) => Some(self.inbound.greet(replica, &peer.hello, welcome.scope)?),
-            None => None,
+            Some(_) if !self.inbound.holds() => {
+                Some(self.inbound.greet(replica, &peer.hello, welcome.scope)?)
+            }
+            _ => None,
         };
         self.inbound.expect_refusals(welcome.refused);
         let terms = Terms::from(welcome);
@@ -392,7 +405,8 @@ impl Session {
         let peer = self.peer.as_mut().expect("greeted");
         let (rights, terms) = peer.rights().expect("checked by the caller");
         let judge = |proposal: &crdt_core::Proposal<'_>| rights.may_write(proposal);
-        let judge: Option<&Judge<'_>> = if terms.writes_all { None } else { Some(&judge) };
+        let hold = self.inbound.may_hold();
+        let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, hold });
         match message {
             Message::Want(want) => {
                 let head = replica.head()?;
@@ -402,12 +416,16 @@ impl Session {
                 let way = self.outbound.start(&head, &want)?;
                 self.events.push_back(SessionEvent::Sending(way));
             }
+            // Said before the peer took back what we refused; it will be said again.
+            Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_) if self.inbound.holds() => {}
             Message::Chunk(batch) => Inbound::chunk(replica, &peer.hello, batch)?,
             Message::Checkpoint(checkpoint) => {
                 let root = checkpoint.root;
                 let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge)?;
                 self.applied(replica, &applied, true);
-                self.compare(replica, root);
+                if !applied.held {
+                    self.compare(replica, root);
+                }
             }
             Message::Push(push) => {
                 let applied = self.inbound.push(replica, &peer.hello, push, judge)?;
@@ -421,6 +439,7 @@ impl Session {
                 }
                 self.inbound.echoed(ack.echo_steps);
                 self.inbound.expect_refusals(ack.refused);
+                self.confirm(replica)?;
                 if let Some(root) = ack.root {
                     self.compare(replica, root);
                 }
@@ -434,7 +453,12 @@ impl Session {
                     self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
                 }
                 self.control.push_back(Message::Heard(through).encode());
+                if self.obeys {
+                    // The peer takes nothing that was sent before; it will say from where on it wants it again.
+                    self.outbound.pause();
+                }
                 self.applied(replica, &applied, false);
+                self.confirm(replica)?;
             }
             Message::Heard(through) => {
                 if through > self.outbound.refusals_told() {
@@ -442,12 +466,27 @@ impl Session {
                 }
                 replica.refusals_heard(peer.hello.life, through)?;
                 self.outbound.refusals_heard(through);
+                if self.outbound.refusals_unheard() == 0 && self.inbound.holds() {
+                    let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
+                    let want = self.inbound.greet(replica, &peer.hello, scope)?;
+                    self.inbound.let_go();
+                    self.control.push_back(Message::Want(want).encode());
+                }
             }
             Message::Hello(_)
             | Message::Proof(_)
             | Message::Token(_)
             | Message::Welcome(_)
             | Message::Bye(..) => unreachable!("taken by the caller"),
+        }
+        Ok(())
+    }
+
+    /// What the peer we obey has taken, it will not refuse any more.
+    fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
+        if self.obeys && self.inbound.has_heard() && self.outbound.acked() > self.confirmed {
+            replica.confirmed(self.outbound.acked())?;
+            self.confirmed = self.outbound.acked();
         }
         Ok(())
     }
@@ -471,6 +510,10 @@ impl Session {
         if applied.refused > self.outbound.refusals_due() {
             self.outbound.refused(applied.refused);
             self.events.push_back(SessionEvent::Refusing { last: applied.refused });
+        }
+        if applied.held {
+            self.inbound.hold();
+            return;
         }
         let refused = self.outbound.refusals_unheard();
         let ack = Ack { sequence: self.inbound.cursor(), echo_steps, root, refused };

@@ -101,6 +101,12 @@ impl Outbound {
         Ok(way)
     }
 
+    /// Sends nothing more until the peer says what it wants: some of what was sent was refused, and taken back.
+    pub(super) fn pause(&mut self) {
+        (self.state, self.in_sync_at, self.dictionary) = (State::Waiting, None, Dictionary::new());
+        self.queue.clear();
+    }
+
     /// The next message of the run, or the next push.
     pub(super) fn next_message<S: Store>(
         &mut self,
