@@ -68,19 +68,17 @@ impl RejectedChange {
 ///     Some(b"a clerk's token") => Ok(Rules::all(Right::ReadWrite).collection("salaries", Right::None)),
 ///     _ => Err(Refusal::new(401, "sign in again")),
 /// }));
-/// // Its clients: what the server does not take is taken back.
-/// let client = SyncOptions::new().token("a clerk's token").obey();
+/// let client = SyncOptions::new().token("a clerk's token");
 /// # let _ = (server, client);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct SyncOptions {
     token: Option<Vec<u8>>,
     guard: Option<Arc<dyn Authenticate>>,
-    obeys: bool,
 }
 
 impl SyncOptions {
-    /// No token, no guard, and refusals are only reported: for peers among equals.
+    /// No token and no guard: among peers of equal rights.
     pub fn new() -> Self {
         Self::default()
     }
@@ -95,25 +93,6 @@ impl SyncOptions {
     pub fn guard(mut self, guard: Arc<dyn Authenticate>) -> Self {
         self.guard = Some(guard);
         self
-    }
-
-    /// Follows the peer's refusals: a change that it does not take is taken back here and kept as
-    /// [rejected](Database::rejected).
-    pub fn obey(mut self) -> Self {
-        self.obeys = true;
-        self
-    }
-
-    /// A session with these options, for those who carry its messages themselves.
-    pub fn session(&self) -> Session {
-        let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
-        if let Some(token) = &self.token {
-            session = session.with_token(token.clone());
-        }
-        if let Some(guard) = &self.guard {
-            session = session.guarded_by(guard.clone());
-        }
-        if self.obeys { session.obeying() } else { session }
     }
 }
 
@@ -138,7 +117,7 @@ impl Database {
         self.serve_with(stream, &SyncOptions::new())
     }
 
-    /// As [`Database::sync`], with a token to show, or with refusals to obey.
+    /// As [`Database::sync`], with a token to show.
     ///
     /// # Errors
     /// As [`Database::sync`].
@@ -168,7 +147,7 @@ impl Database {
         options: &SyncOptions,
         speaks_first: bool,
     ) -> Result<SyncReport, Error> {
-        let mut session = options.session();
+        let mut session = self.session(options)?;
         let result = exchange(&mut session, &mut Shared(self), stream, speaks_first, now_ms);
         let (mut cells_received, mut clock_skew_ms, mut refused) = (0, 0, Vec::new());
         while let Some(event) = session.poll_event() {
@@ -193,7 +172,24 @@ impl Database {
         })
     }
 
-    /// The changes that a server refused and about which this app has not decided yet. They are out of the documents.
+    /// A session with another database, for those who carry its messages themselves.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn session(&self, options: &SyncOptions) -> Result<Session, Error> {
+        let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
+        if let Some(token) = &options.token {
+            session = session.with_token(token.clone());
+        }
+        if let Some(guard) = &options.guard {
+            session = session.guarded_by(guard.clone());
+        }
+        Ok(if self.with(Replica::head)?.follows { session.obeying() } else { session })
+    }
+
+    /// The changes that the [server](crate::OpenOptions::follows_server) refused and about which this app has not decided
+    /// yet. They are out of the documents, and nothing of them is lost.
+    ///
     /// Show them to the user; then either [drop](Database::drop_rejected) a change, or make the edits where they are
     /// allowed and drop it [in the same transaction](Tx::drop_rejected).
     ///

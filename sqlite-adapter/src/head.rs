@@ -1,7 +1,7 @@
 //! The head row, and where the file was when it was written.
 
 use crdt_core::{Fingerprint, Head, Hlc, Life, Namespace, ReplicaId};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::error::Failure;
 use crate::identity::Place;
@@ -39,6 +39,13 @@ pub(crate) fn get(connection: &Connection, tail: &mut Tail) -> Result<Option<Hea
     let Some(row) = rows.next()? else { return Ok(None) };
     tail.take(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?);
     Ok(Some(read(row)?))
+}
+
+/// The namespace, in a file of any format; `None` in one that was not set up to its end.
+pub(crate) fn namespace(connection: &Connection) -> Result<Option<Namespace>, Failure> {
+    let mut select = connection.prepare("SELECT namespace, key FROM rejoin_head WHERE one = 1")?;
+    let read = |row: &Row<'_>| Ok(Namespace::from_parts(row.get(0)?, row.get(1)?));
+    Ok(select.query_one([], read).optional()?)
 }
 
 /// Writes the head, and the end of the change order if that has changed.
