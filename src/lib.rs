@@ -42,6 +42,7 @@
 //! | [`Database::sync`], [`Database::serve`], [`SyncReport`] | exchange changes over a stream |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
 //! | [`Error`] | what can go wrong, and what to do |
+//! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
 //!
 //! Features, both on by default: `sqlite` (the database), `sync` (the sessions).
@@ -83,7 +84,7 @@ pub use watch::Watch;
 pub use crdt_core::{
     ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
     Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId, Resolver,
-    Sibling, Value,
+    Sibling, Value, resolve,
 };
 
 /// README's code, compiled and run with the tests.

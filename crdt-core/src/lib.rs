@@ -21,6 +21,7 @@
 //! | [`ChangeEvent`] | what happened |
 //! | [`DocumentView`], [`MapView`] | reads |
 //! | [`codec`], [`Fingerprint`] | bytes, and whether two replicas hold the same |
+//! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //!
 //! # One type on its own
 //!
@@ -60,6 +61,7 @@ mod memory;
 mod name;
 mod replica;
 mod replica_id;
+pub mod resolve;
 mod schema;
 mod small_map;
 mod store;
