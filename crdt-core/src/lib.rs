@@ -66,7 +66,7 @@ mod schema;
 mod small_map;
 mod store;
 mod transaction;
-mod types;
+pub mod types;
 mod value;
 mod version_vector;
 
@@ -91,6 +91,7 @@ pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
 pub use store::{Access, Durability, Head, Life, LogRecord, PeerRecord, Store, StoreError};
 pub use transaction::{OpenError, Transaction, TransactionError};
+#[doc(inline)]
 pub use types::{CounterOverflow, Flag, GCounter, GSet, LwwRegister, MvRegister, OrSet, PNCounter, Sibling};
 pub use value::{Float, Value};
 pub use version_vector::VersionVector;
