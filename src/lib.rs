@@ -91,3 +91,9 @@ pub use crdt_core::{
 #[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeCode;
+
+/// The code of the pages in docs, compiled and run with the tests.
+#[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
+#[doc = include_str!("../docs/field-types.md")]
+#[doc = include_str!("../docs/conflicts.md")]
+struct DocsCode;
