@@ -13,7 +13,7 @@ fn pages(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
             if !name.starts_with('.') && !["target", "node_modules"].contains(&name.as_str()) {
                 pages(&path, found);
             }
-        } else if name.ends_with(".md") {
+        } else if path.extension().is_some_and(|extension| extension == "md") {
             found.insert(path.clone(), std::fs::read_to_string(path).unwrap());
         }
     }

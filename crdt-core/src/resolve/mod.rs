@@ -49,6 +49,19 @@
 //! assert!(outcome.conflict.is_empty());
 //! ```
 //!
+//! # From a table of yours
+//!
+//! | your column | here |
+//! |---|---|
+//! | the row, or one JSON column | `value`: a [`Value`](crate::Value), a type of yours that is [`Ord`], or an [`Object`] |
+//! | `updated_at` | [`Versioned::at_ms`], or an [`Hlc`](crate::Hlc), which no wrong clock turns back |
+//! | `updated_by`, a device | its [`ReplicaId`](crate::ReplicaId) |
+//! | `version`, JSON | [`VersionVector`](crate::VersionVector): per device, how many times it wrote; leave it out and only the stamp decides |
+//!
+//! For `field_merge` and `crdt_merge` keep the [`Versioned`] [`Object`] itself as JSON in a column beside the row (feature
+//! `serde`): [`Object::save`] it whenever the form is saved, and write [`Object::to_value`] into the row. A deletion is a
+//! value too: a plain field, or `Option` as the value.
+//!
 //! # More than two
 //!
 //! [`last_write_wins`], [`field_merge`] and [`crdt_merge`] are associative as long as different versions have different
