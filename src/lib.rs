@@ -40,6 +40,7 @@
 //! | [`DocumentView`], [`MapView`] | read them, and their conflicts |
 //! | [`Collection`], [`FieldType`], [`Resolver`] | say how simultaneous edits come together |
 //! | [`Database::sync`], [`Database::serve`], [`SyncReport`] | exchange changes over a stream |
+//! | [`SyncOptions`], [`door`], [`Database::rejected`] | say who may connect and write; what becomes of a refused change |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
 //! | [`Error`] | what can go wrong, and what to do |
 //! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
@@ -52,6 +53,13 @@ pub use crdt_core as core;
 pub use sqlite_adapter as sqlite;
 #[cfg(feature = "sync")]
 pub use sync_protocol as protocol;
+
+/// Who may connect, and what each peer may read and write: for a server that others sync with.
+#[cfg(feature = "sync")]
+pub mod door {
+    pub use crdt_core::{Proposal, Refusal};
+    pub use sync_protocol::door::{Applicant, Authenticate, Authorize, Reads, Right, Rules, Terms};
+}
 
 #[cfg(feature = "sqlite")]
 mod database;
@@ -75,7 +83,7 @@ pub use options::OpenOptions;
 #[cfg(feature = "sqlite")]
 pub use sqlite_adapter::{Identity, Report};
 #[cfg(all(feature = "sqlite", feature = "sync"))]
-pub use sync::SyncReport;
+pub use sync::{RejectedChange, SyncOptions, SyncReport};
 #[cfg(feature = "sqlite")]
 pub use tx::Tx;
 #[cfg(feature = "sqlite")]
@@ -83,8 +91,8 @@ pub use watch::Watch;
 
 pub use crdt_core::{
     ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
-    Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId, Resolver,
-    Sibling, Value, resolve,
+    Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId,
+    Resolver, Sibling, Value, resolve,
 };
 
 /// README's code, compiled and run with the tests.

@@ -102,6 +102,7 @@ pub mod laws;
 mod limits;
 mod memory;
 mod name;
+mod refusal;
 mod replica;
 mod replica_id;
 pub mod resolve;
@@ -126,13 +127,14 @@ pub use lattice::Lattice;
 pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryStore;
 pub use name::Name;
+pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Position, Replica, Window,
-    renew_identity,
+    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Judgement, Position, Refusals,
+    Replica, Window, Withdrawal, renew_identity,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
-pub use store::{Access, Durability, Head, Life, LogRecord, PeerRecord, Store, StoreError};
+pub use store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
 pub use transaction::{OpenError, Transaction, TransactionError};
 #[doc(inline)]
 pub use types::{CounterOverflow, Flag, GCounter, GSet, LwwRegister, MvRegister, OrSet, PNCounter, Sibling};

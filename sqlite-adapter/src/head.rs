@@ -7,11 +7,11 @@ use crate::error::Failure;
 use crate::identity::Place;
 use crate::log::Tail;
 
-const SELECT: &str = "SELECT namespace, key, replica, life, counter, hlc, sequence, offered, root, tail \
+const SELECT: &str = "SELECT namespace, key, replica, life, counter, hlc, sequence, offered, root, tail, follows \
                       FROM rejoin_head WHERE one = 1";
 
 const UPDATE: &str = "UPDATE rejoin_head SET namespace = ?, key = ?, replica = ?, life = ?, counter = ?, hlc = ?, \
-                      sequence = ?, offered = ?, root = ?, tail = coalesce(?, tail) WHERE one = 1";
+                      sequence = ?, offered = ?, root = ?, follows = ?, tail = coalesce(?, tail) WHERE one = 1";
 
 const INSERT: &str = "INSERT INTO rejoin_head (one, namespace, key, replica, life, counter, hlc, sequence, offered, \
                       root, flushes, machine, device, inode, born, tail) \
@@ -28,6 +28,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
         sequence: bits(6)?,
         offered: bits(7)?,
         root: Fingerprint(u128::from_be_bytes(row.get(8)?)),
+        follows: row.get(10)?,
     })
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn set(connection: &Connection, head: &Head, tail: &mut Tail) -> Resu
         head.sequence.cast_signed(),
         head.offered.cast_signed(),
         head.root.0.to_be_bytes(),
+        head.follows,
         tail.changed(),
     ))?;
     tail.written();

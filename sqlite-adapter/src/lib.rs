@@ -89,6 +89,7 @@ mod json;
 pub mod layout;
 mod log;
 mod migrate;
+mod notes;
 mod open;
 mod peers;
 mod row;
