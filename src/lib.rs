@@ -43,6 +43,7 @@
 //! | [`SyncOptions`], [`door`], [`Database::rejected`] | say who may connect and write; what becomes of a refused change |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
 //! | [`Error`] | what can go wrong, and what to do |
+//! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
 //!
 //! Features, both on by default: `sqlite` (the database), `sync` (the sessions).
@@ -91,10 +92,16 @@ pub use watch::Watch;
 pub use crdt_core::{
     ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
     Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId,
-    Resolver, Sibling, Value,
+    Resolver, Sibling, Value, resolve,
 };
 
 /// README's code, compiled and run with the tests.
 #[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeCode;
+
+/// The code of the pages in docs, compiled and run with the tests.
+#[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
+#[doc = include_str!("../docs/field-types.md")]
+#[doc = include_str!("../docs/conflicts.md")]
+struct DocsCode;
