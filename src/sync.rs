@@ -191,7 +191,7 @@ impl Database {
     /// yet. They are out of the documents, and nothing of them is lost.
     ///
     /// Show them to the user; then either [drop](Database::drop_rejected) a change, or make the edits where they are
-    /// allowed and drop it [in the same transaction](Tx::drop_rejected).
+    /// allowed and drop it [in the same transaction](crate::Tx::drop_rejected).
     ///
     /// # Errors
     /// [`Error::Store`].
