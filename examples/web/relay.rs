@@ -106,7 +106,8 @@ async fn converse(socket: &mut WebSocketStream<TcpStream>, hub: &Hub) -> Result<
                     }
                 }
                 None | Some(Ok(Message::Close(_))) => return Ok(()),
-                Some(message) => { message?; }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(message) => return Err(format!("{} is not of this protocol", message?).into()),
             },
             _ = changed.changed() => {}
             () = sleep(Duration::from_millis(patience_ms)) => { session.expire(now_ms()); }

@@ -33,7 +33,7 @@ export class TaskList {
   #create(id) {
     const item = this.#template.content.firstElementChild.cloneNode(true);
     item.dataset.id = id;
-    const part = (name) => item.querySelector(`[name="${name}"]`);
+    const part = (name) => item.querySelector(`[data-part="${name}"]`);
     const edit = (change) => this.#edit(id, change);
     part("done").addEventListener("change", (event) => {
       edit((task) => (event.target.checked ? task.enable("done") : task.disable("done")));
@@ -54,7 +54,7 @@ export class TaskList {
 
   #fill(item, task) {
     const id = item.dataset.id;
-    const part = (name) => item.querySelector(`[name="${name}"]`);
+    const part = (name) => item.querySelector(`[data-part="${name}"]`);
     item.classList.toggle("is-done", task.done);
     part("done").checked = task.done;
     // Nobody likes their text replaced while they type.
@@ -79,7 +79,7 @@ export class TaskList {
 
   /** One of several titles, to be chosen in place of all. */
   #choice(id, { value, replica, time }) {
-    const row = document.createElement("label");
+    const row = document.createElement("p");
     const button = document.createElement("button");
     const source = document.createElement("small");
     button.type = "button";
