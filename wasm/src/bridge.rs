@@ -1,0 +1,126 @@
+//! How values cross between JavaScript and Rust: as canonical encodings.
+
+use crdt_core::codec::{Reader, put_value, read_value};
+use crdt_core::{Dot, Limits, Name, Value};
+
+use crate::error::Error;
+
+/// For requests, which wrap a value into a list: what is within has limits of its own.
+const REQUEST: Limits = Limits {
+    depth: Limits::DEFAULT.depth + 8,
+    values: Limits::DEFAULT.values + 256,
+    value_bytes: usize::MAX,
+    ..Limits::DEFAULT
+};
+
+/// Encodes a value for JavaScript.
+pub(crate) fn encode(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_value(&mut out, value);
+    out
+}
+
+/// Encodes what may not be there: nothing is no bytes, which JavaScript reads as `undefined`.
+pub(crate) fn encode_option(value: Option<&Value>) -> Vec<u8> {
+    value.map(encode).unwrap_or_default()
+}
+
+/// Reads one value that fills the bytes.
+pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
+    let mut reader = Reader::new(bytes);
+    let value = read_value(&mut reader, limits)?;
+    reader.finish()?;
+    Ok(value)
+}
+
+/// An object of the entries that are there.
+pub(crate) fn object<const N: usize>(entries: [(&str, Option<Value>); N]) -> Value {
+    let entries = entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(Box::new(entries.collect()))
+}
+
+/// A list.
+pub(crate) fn list(items: impl Iterator<Item = Value>) -> Value {
+    Value::Array(items.collect())
+}
+
+/// A number that JavaScript gets as a `number` or, when that is not exact, as a `bigint`.
+pub(crate) fn number(number: u64) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The name of a transaction.
+pub(crate) fn dot(dot: Dot) -> Value {
+    object([
+        ("replica", Some(uuid(dot.replica.as_bytes()).into())),
+        ("counter", Some(number(dot.counter))),
+    ])
+}
+
+/// An id in the usual text form of a UUID.
+pub(crate) fn uuid(bytes: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        push_hex(&mut text, *byte);
+    }
+    text
+}
+
+/// Bytes in hex, most significant first.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    bytes.iter().for_each(|byte| push_hex(&mut text, *byte));
+    text
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    for digit in [byte >> 4, byte & 15] {
+        text.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
+    }
+}
+
+/// The arguments of a request, in order. One that is missing or of another type is a fault of the JavaScript half.
+pub(crate) struct Request(std::vec::IntoIter<Value>);
+
+impl Request {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Error> {
+        Self::of(read(bytes, &REQUEST)?)
+    }
+
+    pub(crate) fn of(value: Value) -> Result<Self, Error> {
+        match value {
+            Value::Array(items) => Ok(Self(items.into_vec().into_iter())),
+            _ => Err(Error::argument("a request has to be a list")),
+        }
+    }
+
+    pub(crate) fn value(&mut self) -> Result<Value, Error> {
+        self.0.next().ok_or_else(|| Error::argument("an argument is missing"))
+    }
+
+    pub(crate) fn name(&mut self) -> Result<Name, Error> {
+        match self.value()? {
+            Value::Text(text) => Ok(Name::from(&*text)),
+            _ => Err(Error::argument("an argument has to be a text")),
+        }
+    }
+
+    pub(crate) fn names(&mut self) -> Result<Vec<Name>, Error> {
+        let mut names = Self::of(self.value()?)?;
+        let mut all = Vec::with_capacity(names.0.len());
+        while names.0.len() > 0 {
+            all.push(names.name()?);
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn int(&mut self) -> Result<i64, Error> {
+        match self.value()? {
+            Value::Int(number) => Ok(number),
+            _ => Err(Error::argument("an argument has to be a whole number")),
+        }
+    }
+}
