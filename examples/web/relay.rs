@@ -87,12 +87,9 @@ async fn serve(mut stream: TcpStream, hub: &Hub) -> Result<(), Error> {
 async fn converse(socket: &mut WebSocketStream<TcpStream>, hub: &Hub) -> Result<(), Error> {
     let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
     let mut changed = hub.changed.subscribe();
-    loop {
+    while session.ended().is_none() {
         while let Some(message) = hub.with(|replica| session.transmit(replica, now_ms()))? {
             timeout(Duration::from_secs(30), socket.send(Message::binary(message))).await??;
-        }
-        if session.ended().is_some() {
-            return Ok(());
         }
         let patience_ms = session.next_timeout_ms().map_or(60_000, |at| at.saturating_sub(now_ms()));
         select! {
@@ -113,6 +110,7 @@ async fn converse(socket: &mut WebSocketStream<TcpStream>, hub: &Hub) -> Result<
             () = sleep(Duration::from_millis(patience_ms)) => { session.expire(now_ms()); }
         }
     }
+    Ok(())
 }
 
 fn now_ms() -> u64 {

@@ -54,34 +54,38 @@ export class Connection {
   }
 
   #receive(message) {
-    try {
-      this.#session.receive(message);
+    this.#step((session) => {
+      session.receive(message);
       this.problem = undefined;
       this.#pauseMs = FIRST_PAUSE_MS;
-    } catch (error) {
-      // The replica is as before this message, and a new session resumes from there.
-      this.problem = error.message;
-      this.#again();
-      return;
-    }
+    });
     this.#flush();
   }
 
   /** Sends what there is to say. */
   #flush() {
-    const session = this.#session;
-    if (!session) return;
-    for (let message; (message = session.transmit()); ) this.#socket.send(message);
-    if (session.status().ended) {
+    this.#step((session, socket) => {
+      for (let message; (message = session.transmit()); ) socket.send(message);
+      const { ended, peer } = session.status();
+      if (ended) throw new Error(`the session is over: ${ended}`);
+      clearTimeout(this.#timer);
+      if (session.deadline !== undefined) {
+        this.#timer = setTimeout(() => session.expire() && this.#again(), session.deadline - Date.now());
+      }
+      this.peer = peer?.replica;
+      this.#become(session.settled ? "in sync" : "syncing");
+    });
+  }
+
+  /** Does something with the session, if there is one. If it fails, the next session resumes where this one was. */
+  #step(work) {
+    if (!this.#session) return;
+    try {
+      work(this.#session, this.#socket);
+    } catch (error) {
+      this.problem = error.message;
       this.#again();
-      return;
     }
-    clearTimeout(this.#timer);
-    if (session.deadline !== undefined) {
-      this.#timer = setTimeout(() => session.expire() && this.#again(), session.deadline - Date.now());
-    }
-    this.peer = session.status().peer?.replica;
-    this.#become(session.settled ? "in sync" : "syncing");
   }
 
   /** The line broke: tries again after a pause, which gets longer while nobody answers. */

@@ -37,9 +37,9 @@ export class Tab {
     return new Task(this.page.getByRole("list", { name: "Tasks" }).locator("> li").nth(place));
   }
 
+  /** At one moment, as all that is looked at: the page may change in between. */
   async titles() {
-    const inputs = await this.page.getByLabel("Title").all();
-    return Promise.all(inputs.map((input) => input.inputValue()));
+    return this.page.getByLabel("Title").evaluateAll((inputs) => inputs.map((input) => input.value));
   }
 
   async offline(wanted) {
@@ -92,25 +92,23 @@ class Task {
 
   /** Chooses one of the titles that were written at the same time. */
   async choose(title) {
-    await this.#conflict().getByRole("button", { name: title, exact: true }).click();
+    const conflict = this.item.getByRole("group", { name: "Several titles" });
+    await conflict.getByRole("button", { name: title, exact: true }).click();
   }
 
-  #conflict() {
-    return this.item.getByRole("group", { name: "Several titles" });
-  }
-
-  /** All that the task shows. */
+  /** All that the task shows, at one moment. */
   async shown() {
-    const tags = await this.item.getByRole("button", { name: "Remove the tag" }).allTextContents();
-    const conflict = this.#conflict();
-    const titles = (await conflict.isVisible()) ? await conflict.getByRole("button").allTextContents() : [];
-    return {
-      title: await this.item.getByLabel("Title").inputValue(),
-      votes: Number(await this.item.locator("output").textContent()),
-      tags: tags.map((tag) => tag.replace(" ×", "")),
-      done: await this.item.getByLabel("Done").isChecked(),
-      conflict: titles.sort(),
-    };
+    return this.item.evaluate((item) => {
+      const part = (name) => item.querySelector(`[data-part="${name}"]`);
+      const buttons = (name) => [...part(name).querySelectorAll("button")].map((button) => button.textContent);
+      return {
+        title: part("title").value,
+        votes: Number(part("votes").value),
+        tags: buttons("tags").map((tag) => tag.replace(" ×", "")),
+        done: part("done").checked,
+        conflict: part("conflict").checkVisibility() ? buttons("choices").sort() : [],
+      };
+    });
   }
 }
 

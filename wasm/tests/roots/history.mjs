@@ -1,5 +1,6 @@
 // One history on replicas of the package: gives what came of it, in the words of `tests/wasm_roots/replay.rs`.
 
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 
 import { RejoinError, Replica } from "rejoin";
@@ -15,7 +16,14 @@ export function replay(history, check) {
     const got = step.commit ? commit(replicas[step.commit.at], step.commit) : meet(replicas, step.meet);
     check(got, step.expect, `step ${number}`);
   });
-  replicas.forEach((member, number) => check(shown(member.replica), history.expect[number], `replica ${number} at the end`));
+  replicas.forEach((member, number) => {
+    check(shown(member.replica), history.expect[number], `replica ${number} at the end`);
+  });
+  // The same once more for a new replica that starts from an exported state.
+  const started = { ...history.replicas[0], random: ["00112233445546778899aabbccddeeff", "0011223344556677"] };
+  const again = new Member(history.secret, started, replicas[0].replica.export());
+  replicas.push(again);
+  check(shown(again.replica), history.expect[0], "the replica opened from an exported state");
   replicas.forEach((member) => member.replica.close());
 }
 
@@ -25,7 +33,7 @@ class Member {
   random;
   replica;
 
-  constructor(secret, started) {
+  constructor(secret, started, state) {
     this.random = [...started.random];
     this.replica = Replica.open({
       secret,
@@ -33,6 +41,7 @@ class Member {
         Object.entries(started.collections).map(([name, fields]) => [name, declared(fields)]),
       ),
       deleteWins: started.deleteWins,
+      state,
       now: () => this.now,
       random: (length) => this.#draw(length),
     });
@@ -40,7 +49,7 @@ class Member {
 
   #draw(length) {
     const bytes = Uint8Array.from(Buffer.from(this.random.shift() ?? "", "hex"));
-    if (bytes.length !== length) throw new Error(`asked for ${length} random bytes where the history has ${bytes.length}`);
+    assert.equal(bytes.length, length, "as many random bytes as the history has at this place");
     return bytes;
   }
 }
@@ -80,16 +89,15 @@ function outcome(work) {
   }
 }
 
-function make(tx, [collection, id, key, path, [action, ...operands]]) {
+function make(tx, [collection, id, key, path, [action, field, ...operand]]) {
   if (action === "ensure" && key !== null && path.length === 0) {
     tx.createWithKey(collection, key);
     return;
   }
   let at = tx.open(collection, id);
   for (const name of path) at = at.map(name);
-  const [field, operand] = operands;
-  if (operands.length === 2) at[action](field, decode(operand));
-  else at[action](...operands);
+  if (field === undefined) at[action]();
+  else at[action](field, ...operand.map(decode));
 }
 
 function meet(members, { pair, now, nonces, cut }) {
@@ -127,7 +135,7 @@ function shown(replica) {
       });
       const listed = encode(fields);
       for (const other of [replica.get(collection, id), view.toObject()]) {
-        if (JSON.stringify(encode(other)) !== JSON.stringify(listed)) throw new Error(`${id} is shown differently by list and get`);
+        assert.deepEqual(encode(other), listed, "list, get and document show the same");
       }
       return {
         id,

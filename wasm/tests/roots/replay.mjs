@@ -19,10 +19,16 @@ class Different extends Error {}
 
 /** Throws with the first thing that differs. */
 function check(got, expected, where) {
-  if (isDeepStrictEqual(got, expected)) return;
-  const lines = Object.keys(expected).filter((key) => !isDeepStrictEqual(got[key], expected[key]));
-  const show = (key) => `  ${key} native ${JSON.stringify(expected[key])}\n  ${key} wasm   ${JSON.stringify(got[key])}`;
-  throw new Different(`${where} differs\n${lines.map(show).join("\n")}`);
+  if (!isDeepStrictEqual(got, expected)) throw new Different(difference(got, expected, where));
+}
+
+/** The first place at which two results differ, and what stands there. */
+function difference(got, expected, where) {
+  const inner = (value) => (typeof value === "object" && value !== null ? Object.keys(value).sort() : []);
+  const keys = inner(got).join() === inner(expected).join() ? inner(got) : [];
+  const key = keys.find((key) => !isDeepStrictEqual(got[key], expected[key]));
+  if (key !== undefined) return difference(got[key], expected[key], `${where}, ${key}`);
+  return `${where}:\n  native ${JSON.stringify(expected)}\n  wasm   ${JSON.stringify(got)}`;
 }
 
 /** The history with another letter in one value that mattered; `undefined` when it has none. */
