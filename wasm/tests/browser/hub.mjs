@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 
 export class Hub {
   #process;
+  /** Resolves when the process has ended. */
+  #ended;
   /** Where the page is. */
   url;
 
@@ -13,14 +15,12 @@ export class Hub {
   static async start(program, file, port = 0) {
     const hub = new Hub();
     hub.#process = spawn(program, [`127.0.0.1:${port}`, file], { stdio: ["ignore", "pipe", "inherit"] });
+    hub.#ended = new Promise((resolve) => hub.#process.on("close", resolve).on("error", resolve));
     const lines = createInterface({ input: hub.#process.stdout });
-    const ended = once(hub.#process, "exit").then(([code]) => {
-      throw new Error(`the hub ended with ${code} before it listened`);
-    });
-    const [line] = await Promise.race([once(lines, "line"), ended]);
-    ended.catch(() => {});
+    const [line] = await Promise.race([once(lines, "line"), hub.#ended.then(() => [])]);
+    if (!line) throw new Error("the hub ended before it listened");
     lines.on("line", (said) => console.log(`  hub: ${said}`));
-    hub.url = line.split(" ")[0];
+    [hub.url] = line.split(" ");
     return hub;
   }
 
@@ -29,8 +29,7 @@ export class Hub {
   }
 
   async stop() {
-    const gone = once(this.#process, "exit");
     this.#process.kill("SIGKILL");
-    await gone;
+    await this.#ended;
   }
 }

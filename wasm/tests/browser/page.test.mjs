@@ -41,7 +41,7 @@ after(async () => {
 
 /** A step of the story. When it fails, there is a picture of both tabs. */
 function step(name, work) {
-  test(name, async () => {
+  test(name, { timeout: 90_000 }, async () => {
     try {
       await work();
       for (const tab of [ada, bob]) assert.deepEqual(tab.errors, [], `${tab.name}'s page has errors`);
@@ -149,10 +149,15 @@ step("junk on a socket closes that socket and no other", async () => {
   for (const [what, bytes] of Object.entries(junk)) {
     const send = async (bytes) => {
       const socket = new WebSocket(`ws://${location.host}/sync`);
-      const closed = new Promise((resolve) => (socket.onclose = () => resolve("closed")));
-      await new Promise((resolve) => (socket.onopen = resolve));
-      socket.send(bytes === "5 MiB" ? new Uint8Array(5 << 20) : bytes === "text" ? bytes : Uint8Array.from(bytes));
-      return Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 8_000, "still open"))]);
+      let opened = false;
+      socket.onopen = () => {
+        opened = true;
+        socket.send(bytes === "5 MiB" ? new Uint8Array(5 << 20) : bytes === "text" ? bytes : Uint8Array.from(bytes));
+      };
+      return new Promise((resolve) => {
+        socket.onclose = () => resolve(opened ? "closed" : "not even open");
+        setTimeout(resolve, 8_000, "still open");
+      });
     };
     const context = await browser.newContext();
     const page = await context.newPage();
