@@ -51,10 +51,7 @@ pub(crate) fn number(number: u64) -> Value {
 
 /// The name of a transaction.
 pub(crate) fn dot(dot: Dot) -> Value {
-    object([
-        ("replica", Some(uuid(dot.replica.as_bytes()).into())),
-        ("counter", Some(number(dot.counter))),
-    ])
+    object([("replica", Some(uuid(dot.replica.as_bytes()).into())), ("counter", Some(number(dot.counter)))])
 }
 
 /// An id in the usual text form of a UUID.

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crdt_core::{
-    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId, Value,
+    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId,
+    Value,
 };
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
