@@ -46,12 +46,6 @@ impl Error {
             "the replica is in a transaction or in a custom function: use `tx` there, or wait until it is over",
         )
     }
-
-    /// For tests: JavaScript sees it too.
-    #[cfg(test)]
-    pub(crate) const fn code(&self) -> &'static str {
-        self.code
-    }
 }
 
 impl From<Error> for JsValue {

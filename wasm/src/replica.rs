@@ -71,6 +71,7 @@ impl Core {
     ///
     /// # Errors
     /// `argument` for a type that there is not; `busy`.
+    #[allow(clippy::needless_pass_by_value)] // lists cross by value only
     pub fn declare(
         &self,
         name: &str,
@@ -116,7 +117,7 @@ impl Core {
     /// As [`Core::get`].
     pub fn view(&self, collection: &str, id: &str) -> Result<Option<View>, Error> {
         let view = self.read(collection, id)?;
-        Ok(view.exists().then(|| View::new(view)))
+        Ok(view.exists().then(|| View::of_document(view)))
     }
 
     /// A page of the documents of a collection as `[id, document]`, after an id; from the first with an empty one.

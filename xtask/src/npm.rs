@@ -47,10 +47,11 @@ fn compile() -> Result<PathBuf, String> {
         run("rustup", &["target", "add", TARGET])?;
     }
     // No path of this machine in the module; and the same bytes wherever it is built.
-    let mut remapped = format!("--remap-path-prefix={}=rejoin", root().display());
-    if let Some(home) = cargo_home() {
-        remapped += &format!(" --remap-path-prefix={}=cargo", home.display());
-    }
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let sysroot = output("rustc", &["--print", "sysroot"])?;
+    let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust");
+    let mut flags = vec![remap(&root(), "rejoin"), remap(&library, "rust")];
+    flags.extend(cargo_home().map(|home| remap(&home, "cargo")));
     let build = [
         "build",
         "--package",
@@ -62,7 +63,7 @@ fn compile() -> Result<PathBuf, String> {
         "--target-dir",
         "target/wasm",
     ];
-    run_with("cargo", &build, &[("RUSTFLAGS", &remapped)])?;
+    run_with("cargo", &build, &[("RUSTFLAGS", &flags.join(" "))])?;
     Ok(root().join("target/wasm").join(TARGET).join("npm/rejoin_wasm.wasm"))
 }
 
