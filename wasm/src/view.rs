@@ -78,6 +78,6 @@ impl View {
     }
 }
 
-fn names<'a>(names: &mut dyn Iterator<Item = &'a Name>) -> Vec<u8> {
+fn names(names: &mut dyn Iterator<Item = &Name>) -> Vec<u8> {
     encode(&list(names.map(|name| Value::from(&**name))))
 }
