@@ -10,8 +10,17 @@ const NOTHING = new Uint8Array(0);
 /** What a custom function threw during the call into the module that is under way. */
 let failure;
 
+/** A custom function is running. */
+let resolving = false;
+
+/** Refuses what a custom function may not do: it could go round in circles. */
+export function refuseWhileResolving() {
+  if (resolving) throw new RejoinError("busy", "a custom function may not use a replica");
+}
+
 /** Calls into the module. What a custom function threw meanwhile is thrown when the module has returned. */
 export function call(work) {
+  refuseWhileResolving();
   failure = undefined;
   const result = work();
   if (failure !== undefined) {
@@ -49,6 +58,7 @@ function describeType(type, field, functions) {
 function wrap(name, custom) {
   return (siblings) => {
     try {
+      resolving = true;
       const shown = custom(decode(siblings));
       if (shown === undefined) return NOTHING;
       const bytes = encode(shown);
@@ -57,6 +67,8 @@ function wrap(name, custom) {
     } catch (error) {
       failure ??= { name, error };
       return NOTHING;
+    } finally {
+      resolving = false;
     }
   };
 }

@@ -138,8 +138,19 @@ export interface Dot {
   readonly counter: number | bigint;
 }
 
-/** What `fetch` and `WebAssembly.instantiate` take: the place of the `.wasm` file, its bytes, or the compiled module. */
-export type ModuleSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
+/** The type of a class of the platform, where the project knows it. */
+type Known<Name extends string> = typeof globalThis extends { [N in Name]: abstract new (...all: never[]) => infer T } ? T : never;
+type KnownModule = typeof globalThis extends { WebAssembly: { Module: abstract new (...all: never[]) => infer T } } ? T : never;
+
+/** The place of the `.wasm` file, its bytes, what `fetch` gives for it, or the compiled module. */
+export type ModuleSource =
+  | string
+  | ArrayBuffer
+  | ArrayBufferView
+  | Known<"URL">
+  | Known<"Request">
+  | Known<"Response">
+  | KnownModule;
 
 /**
  * Loads the WebAssembly module; to be awaited once before anything else. In a browser it fetches the `.wasm` file that lies
@@ -168,7 +179,7 @@ export interface OpenOptions {
   /** Collections in which a deletion wins over edits made at the same time; otherwise such an edit brings the document back. */
   readonly deleteWins?: readonly string[];
   /** What {@link Replica.export} gave, here or on another device. */
-  readonly state?: Uint8Array;
+  readonly state?: Uint8Array | ArrayBuffer;
   /**
    * True when the app stores {@link Replica.export} before it lets bytes leave, so that nothing a peer has heard from this
    * replica is forgotten here. Peers are told. False by default.
@@ -317,7 +328,7 @@ export class Replica {
    * @throws {RejoinError} `"wrong-namespace"` for another secret's, `"damaged"` for bytes that were cut or changed,
    * `"newer-format"`, `"limit"`; the replica is as it was.
    */
-  import(state: Uint8Array): number;
+  import(state: Uint8Array | ArrayBuffer): number;
 
   /** The fingerprint of everything that this replica holds, in hex: equal on two replicas that hold the same. */
   root(): string;
@@ -654,7 +665,7 @@ export interface Session {
    *
    * @throws {RejoinError} that says what was wrong with the message; session and replica are as before it.
    */
-  receive(message: Uint8Array): void;
+  receive(message: Uint8Array | ArrayBuffer): void;
 
   /** True when the peer sent all that it had, and acknowledged all that we had. */
   readonly settled: boolean;

@@ -2,7 +2,7 @@
 
 import { Core, protocolVersion as version } from "./bindings.js";
 import * as check from "./check.js";
-import { call, describe } from "./custom.js";
+import { call, describe, refuseWhileResolving } from "./custom.js";
 import { RejoinError } from "./error.js";
 import { Session } from "./session.js";
 import { Scope, Transaction } from "./transaction.js";
@@ -157,6 +157,7 @@ export class Replica {
   }
 
   #open() {
+    refuseWhileResolving();
     if (this.#core === undefined) throw new RejoinError("closed", "the replica was closed");
     return this.#core;
   }

@@ -6,45 +6,43 @@ import { decode, exact } from "./value.js";
 
 export class DocumentView {
   #view;
-  #path;
 
-  constructor(view, id, path = []) {
+  constructor(view, id) {
     this.#view = view;
-    this.#path = path;
     this.id = id;
   }
 
   toObject() {
-    return decode(call(() => this.#view.toObject(this.#path)));
+    return decode(call(() => this.#view.toObject()));
   }
 
   get(field) {
     const name = check.text(field, "a field");
-    return decode(call(() => this.#view.get(this.#path, name)));
+    return decode(call(() => this.#view.get(name)));
   }
 
   conflicts(field) {
-    return decode(this.#view.conflicts(this.#path, check.text(field, "a field")));
+    return decode(this.#view.conflicts(check.text(field, "a field")));
   }
 
   conflicted() {
-    return decode(this.#view.conflicted(this.#path));
+    return decode(this.#view.conflicted());
   }
 
   isUnresolved(field) {
     const name = check.text(field, "a field");
-    return call(() => this.#view.isUnresolved(this.#path, name));
+    return call(() => this.#view.isUnresolved(name));
   }
 
   counter(field) {
-    return exact(this.#view.counter(this.#path, check.text(field, "a field")));
+    return exact(this.#view.counter(check.text(field, "a field")));
   }
 
   map(field) {
-    return new DocumentView(this.#view, this.id, [...this.#path, check.text(field, "a field")]);
+    return new DocumentView(this.#view.map(check.text(field, "a field")), this.id);
   }
 
   unexpected() {
-    return decode(this.#view.unexpected(this.#path));
+    return decode(this.#view.unexpected());
   }
 }

@@ -44,17 +44,14 @@ pub(crate) fn list(items: impl Iterator<Item = Value>) -> Value {
     Value::Array(items.collect())
 }
 
-/// A number that JavaScript gets as a `number` or, when that is not exact, as a `bigint`.
+/// A number that JavaScript gets as a `number` or, when that is not exact, as a `bigint`; beyond 2^63 − 1 as that.
 pub(crate) fn number(number: u64) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// The name of a transaction.
 pub(crate) fn dot(dot: Dot) -> Value {
-    object([
-        ("replica", Some(uuid(dot.replica.as_bytes()).into())),
-        ("counter", Some(number(dot.counter))),
-    ])
+    object([("replica", Some(uuid(dot.replica.as_bytes()).into())), ("counter", Some(number(dot.counter)))])
 }
 
 /// An id in the usual text form of a UUID.
@@ -72,7 +69,9 @@ pub(crate) fn uuid(bytes: &[u8; 16]) -> String {
 /// Bytes in hex, most significant first.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
-    bytes.iter().for_each(|byte| push_hex(&mut text, *byte));
+    for byte in bytes {
+        push_hex(&mut text, *byte);
+    }
     text
 }
 

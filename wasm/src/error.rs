@@ -2,7 +2,8 @@
 
 use crdt_core::codec::DecodeError;
 use crdt_core::{
-    ApplyError, ClockError, CommitError, CounterOverflow, EditError, LimitExceeded, OpenError, StoreError, Value,
+    ApplyError, ClockError, CommitError, CounterOverflow, EditError, LimitExceeded, OpenError, StoreError,
+    Value,
 };
 use sync_protocol::SessionError;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -40,13 +41,10 @@ impl Error {
 
     /// The replica is in use further up the call stack.
     pub(crate) fn busy() -> Self {
-        Self::new("busy", "the replica is in a transaction or in a custom function: use `tx` there, or wait until it is over")
-    }
-
-    /// For tests: JavaScript sees it too.
-    #[cfg(test)]
-    pub(crate) const fn code(&self) -> &'static str {
-        self.code
+        Self::new(
+            "busy",
+            "the replica is in a transaction or in a custom function: use `tx` there, or wait until it is over",
+        )
     }
 }
 
@@ -122,8 +120,11 @@ impl From<EditError> for Error {
 impl Error {
     /// A `manual` field in conflict.
     pub(crate) fn unresolved(field: &str) -> Self {
-        let message =
-            ["the field \"", field, "\" has several simultaneous values: look at conflicts() and call resolve()"];
+        let message = [
+            "the field \"",
+            field,
+            "\" has several simultaneous values: look at conflicts() and call resolve()",
+        ];
         Self::with("unresolved", message.concat(), object([("field", Some(field.into()))]))
     }
 }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crdt_core::{
-    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId, Value,
+    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId,
+    Value,
 };
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
@@ -70,6 +71,7 @@ impl Core {
     ///
     /// # Errors
     /// `argument` for a type that there is not; `busy`.
+    #[allow(clippy::needless_pass_by_value)] // lists cross by value only
     pub fn declare(
         &self,
         name: &str,
@@ -115,7 +117,7 @@ impl Core {
     /// As [`Core::get`].
     pub fn view(&self, collection: &str, id: &str) -> Result<Option<View>, Error> {
         let view = self.read(collection, id)?;
-        Ok(view.exists().then(|| View::new(view)))
+        Ok(view.exists().then(|| View::of_document(view)))
     }
 
     /// A page of the documents of a collection as `[id, document]`, after an id; from the first with an empty one.

@@ -34,8 +34,12 @@ pub(crate) fn collection(
 }
 
 fn read_fields(fields: Value, functions: &[Custom]) -> Result<Fields, Error> {
-    let Value::Object(fields) = fields else { return Err(Error::argument("the fields have to be an object")) };
-    let types = fields.into_iter().map(|(field, described)| Ok((Name::from(field), read_type(described, functions)?)));
+    let Value::Object(fields) = fields else {
+        return Err(Error::argument("the fields have to be an object"));
+    };
+    let types = fields
+        .into_iter()
+        .map(|(field, described)| Ok((Name::from(field), read_type(described, functions)?)));
     types.collect()
 }
 

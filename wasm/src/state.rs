@@ -22,9 +22,12 @@
 //! The identity of the exporter is never taken over. Whoever starts from exported bytes writes under an id of its own,
 //! because the bytes may be opened twice.
 
-use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_bytes, put_unsigned};
+use crdt_core::codec::{
+    DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_bytes, put_unsigned,
+};
 use crdt_core::{
-    Address, Checkpoint, Document, Dot, Life, LimitExceeded, Limits, Namespace, PeerRecord, ReplicaId, VersionVector,
+    Address, Checkpoint, Document, Dot, Life, LimitExceeded, Limits, Namespace, PeerRecord, ReplicaId,
+    VersionVector,
 };
 use siphasher::sip128::SipHasher24;
 
@@ -184,10 +187,15 @@ impl State {
 /// Checks what surrounds the content, and gives the content.
 fn open<'a>(namespace: &Namespace, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
     let damaged = || Error::new("damaged", "the state is damaged: its bytes were cut or changed");
-    let rest = bytes.strip_prefix(&MAGIC).ok_or_else(|| Error::new("damaged", "these bytes are not an exported state"))?;
+    let rest = bytes
+        .strip_prefix(&MAGIC)
+        .ok_or_else(|| Error::new("damaged", "these bytes are not an exported state"))?;
     let (version, rest) = rest.split_first().ok_or_else(damaged)?;
     if *version != VERSION {
-        return Err(Error::new("newer-format", "the state was exported by another version of this library; update"));
+        return Err(Error::new(
+            "newer-format",
+            "the state was exported by another version of this library; update",
+        ));
     }
     let rest = rest.strip_prefix(namespace.id()).ok_or_else(|| match rest.len() {
         0..16 => damaged(),
