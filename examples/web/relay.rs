@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 struct Hub {
+    /// Locked for one step of a session at a time, never while a socket makes us wait.
     replica: Mutex<Replica<SqliteStore>>,
     /// Rings when the replica changed: then each session looks whether it has something to push.
     changed: watch::Sender<()>,
