@@ -89,8 +89,8 @@ impl History {
             });
         }
         // Everyone writes once more without having met, which leaves conflicts to look at.
-        for at in 0..count {
-            let edit = some_edit(&mut random, &replicas[at].schema, docs[0]);
+        for (at, replica) in replicas.iter().enumerate() {
+            let edit = some_edit(&mut random, &replica.schema, docs[0]);
             let edits = vec![varied(edit, large_steps, &mut random)];
             steps.push(Step::Commit(Commit { at, now_ms, edits, abort: false }));
         }
