@@ -1,5 +1,7 @@
 //! How values cross between JavaScript and Rust: as canonical encodings.
 
+use std::collections::BTreeMap;
+
 use crdt_core::codec::{Reader, put_value, read_value};
 use crdt_core::{Dot, Limits, Name, Value};
 
@@ -35,13 +37,27 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
 
 /// An object of the entries that are there.
 pub(crate) fn object<const N: usize>(entries: [(&str, Option<Value>); N]) -> Value {
-    let entries = entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(Box::new(entries.collect()))
+    put_together(Vec::from(entries))
+}
+
+/// For any number of entries at once, and one by one: collecting them would compile a sort for every number of them.
+fn put_together(entries: Vec<(&str, Option<Value>)>) -> Value {
+    let mut object = BTreeMap::new();
+    for (name, value) in entries {
+        if let Some(value) = value {
+            object.insert(name.to_owned(), value);
+        }
+    }
+    Value::Object(Box::new(object))
 }
 
 /// A list.
-pub(crate) fn list(items: impl Iterator<Item = Value>) -> Value {
-    Value::Array(items.collect())
+pub(crate) fn list(items: &mut dyn Iterator<Item = Value>) -> Value {
+    let mut list = Vec::new();
+    for item in items {
+        list.push(item);
+    }
+    Value::Array(list.into())
 }
 
 /// A number that JavaScript gets as a `number` or, when that is not exact, as a `bigint`; beyond 2^63 − 1 as that.

@@ -35,7 +35,7 @@ pub(crate) fn change(event: &ChangeEvent) -> Value {
     object([
         ("sequence", Some(number(event.sequence))),
         ("origin", Some(origin)),
-        ("documents", Some(list(event.documents.iter().map(document)))),
+        ("documents", Some(list(&mut event.documents.iter().map(document)))),
         ("andMore", Some(event.and_more.into())),
     ])
 }
@@ -51,13 +51,13 @@ fn document(change: &DocumentChange) -> Value {
         ("collection", Some((&*change.address.collection).into())),
         ("id", Some(uuid(change.address.id.as_bytes()).into())),
         ("kind", Some(kind.into())),
-        ("fields", Some(list(change.fields.iter().map(field)))),
+        ("fields", Some(list(&mut change.fields.iter().map(field)))),
     ])
 }
 
 fn field(change: &FieldChange) -> Value {
     object([
-        ("path", Some(list(change.path.iter().map(|name| Value::from(&**name))))),
+        ("path", Some(list(&mut change.path.iter().map(|name| Value::from(&**name))))),
         ("conflicted", Some(change.conflicted.into())),
     ])
 }

@@ -129,9 +129,9 @@ impl Core {
         let page = self.shared.with(|replica| Ok(replica.list(collection, after, limit)?))?;
         let entry = |(id, view): &(DocumentId, DocumentView)| {
             let id = Value::from(uuid(id.as_bytes()));
-            list([id, view.to_value().unwrap_or(Value::Null)].into_iter())
+            list(&mut [id, view.to_value().unwrap_or(Value::Null)].into_iter())
         };
-        Ok(encode(&list(page.iter().map(entry))))
+        Ok(encode(&list(&mut page.iter().map(entry))))
     }
 
     /// Starts or stops collecting events.
@@ -152,7 +152,7 @@ impl Core {
     #[wasm_bindgen(js_name = takeEvents)]
     pub fn take_events(&self) -> Result<Vec<u8>, Error> {
         let events = self.shared.with(|replica| Ok(replica.take_events()))?;
-        Ok(if events.is_empty() { Vec::new() } else { encode(&list(events.iter().map(describe::change))) })
+        Ok(if events.is_empty() { Vec::new() } else { encode(&list(&mut events.iter().map(describe::change))) })
     }
 
     /// Starts a session with 8 random bytes.

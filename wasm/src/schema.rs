@@ -37,10 +37,11 @@ fn read_fields(fields: Value, functions: &[Custom]) -> Result<Fields, Error> {
     let Value::Object(fields) = fields else {
         return Err(Error::argument("the fields have to be an object"));
     };
-    let types = fields
-        .into_iter()
-        .map(|(field, described)| Ok((Name::from(field), read_type(described, functions)?)));
-    types.collect()
+    let mut types = Fields::new();
+    for (field, described) in *fields {
+        types.insert(Name::from(field), read_type(described, functions)?);
+    }
+    Ok(types)
 }
 
 fn read_type(described: Value, functions: &[Custom]) -> Result<FieldType, Error> {
@@ -74,7 +75,7 @@ fn read_custom(described: Value, functions: &[Custom]) -> Result<FieldType, Erro
 
 /// What the function makes of the siblings. The JavaScript half has checked it and knows if it failed.
 fn resolve(function: &Custom, siblings: &[Sibling<'_, Payload>]) -> Option<Value> {
-    let siblings = encode(&list(siblings.iter().map(describe::sibling)));
+    let siblings = encode(&list(&mut siblings.iter().map(describe::sibling)));
     let resolved = function.resolve(&JsValue::UNDEFINED, &siblings).ok()?;
     read(&resolved, &Limits::DEFAULT).ok()
 }

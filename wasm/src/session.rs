@@ -80,7 +80,7 @@ impl SessionCore {
     pub fn events(&self) -> Result<Vec<u8>, Error> {
         self.with(|session| {
             let events = std::iter::from_fn(|| session.poll_event());
-            Ok(encode(&list(events.map(|event| describe::session_event(&event)))))
+            Ok(encode(&list(&mut events.map(|event| describe::session_event(&event)))))
         })
     }
 

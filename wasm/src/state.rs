@@ -108,9 +108,11 @@ fn put_context(out: &mut Vec<u8>, seen: &VersionVector) {
 
 fn put_peers(out: &mut Vec<u8>, mut peers: Vec<PeerRecord>) {
     peers.retain(|peer| peer.cursor > 0);
-    // Those of whom the most is known: it would cost the most to look at it again.
-    peers.sort_unstable_by_key(|peer| (std::cmp::Reverse(peer.cursor), peer.life));
-    peers.truncate(MAX_PEERS);
+    // Those of whom the most is known stay: it would cost the most to look at it again.
+    while peers.len() > MAX_PEERS {
+        let least = (0..peers.len()).min_by_key(|at| peers[*at].cursor).unwrap_or(0);
+        peers.remove(least);
+    }
     put_unsigned(out, peers.len() as u64);
     for peer in peers {
         out.extend_from_slice(&peer.life.0.to_be_bytes());

@@ -53,7 +53,7 @@ impl View {
 
     /// All concurrent values of a field.
     pub fn conflicts(&self, field: &str) -> Vec<u8> {
-        encode(&list(self.fields().conflicts(field).iter().map(describe::sibling)))
+        encode(&list(&mut self.fields().conflicts(field).iter().map(describe::sibling)))
     }
 
     /// The fields that have several concurrent values.
@@ -79,5 +79,5 @@ impl View {
 }
 
 fn names(names: &mut dyn Iterator<Item = &Name>) -> Vec<u8> {
-    encode(&list(names.map(|name| Value::from(&**name))))
+    encode(&list(&mut names.map(|name| Value::from(&**name))))
 }
