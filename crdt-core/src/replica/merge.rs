@@ -157,7 +157,7 @@ fn describe(
     collection: &Collection,
     existed: bool,
     document: &Document,
-    mut fields: Vec<Path>,
+    written: Vec<Path>,
 ) -> DocumentChange {
     let kind = match (existed, document.is_alive(collection.deletes_win())) {
         (false, true) => ChangeKind::Appeared,
@@ -165,8 +165,13 @@ fn describe(
         (true, false) => ChangeKind::Disappeared,
         (false, false) => ChangeKind::Hidden,
     };
-    fields.sort();
-    fields.dedup();
+    let mut fields: Vec<Path> = Vec::new();
+    // Nearly in order already; and a sort of their own would weigh in a browser.
+    for path in written {
+        if let Err(at) = fields.binary_search(&path) {
+            fields.insert(at, path);
+        }
+    }
     let conflicted = |path: &Path| {
         let Some((name, enclosing)) = path.split_last() else { return false };
         !MapView::of(document, collection, enclosing).conflicts(name).is_empty()

@@ -1,6 +1,7 @@
 //! [`MvRegister`]: keeps all concurrent values.
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::flag::kill;
 use super::lattice_by_cells;
@@ -101,11 +102,16 @@ impl<T: Ord + Clone> MvRegister<T> {
 /// Sorts by stamp and keeps, of equal values, the latest.
 pub(crate) fn distinct<T: Ord>(mut siblings: Vec<Sibling<'_, T>>) -> Vec<Sibling<'_, T>> {
     if siblings.len() > 1 {
-        siblings.sort_by(|a, b| a.value.cmp(b.value).then_with(|| b.by.cmp(&a.by)));
+        sort(&mut siblings, &|a, b| a.value.cmp(b.value).then_with(|| b.by.cmp(&a.by)));
         siblings.dedup_by(|later, kept| later.value == kept.value);
-        siblings.sort_by_key(|sibling| sibling.by);
+        sort(&mut siblings, &|a, b| a.by.cmp(&b.by));
     }
     siblings
+}
+
+/// By any order: compiled once for both.
+fn sort<T>(siblings: &mut [Sibling<'_, T>], order: &dyn Fn(&Sibling<'_, T>, &Sibling<'_, T>) -> Ordering) {
+    siblings.sort_by(order);
 }
 
 #[cfg(feature = "laws")]
