@@ -57,10 +57,8 @@ impl<S: Store> Replica<S> {
                 store.clear_staged(withdrawal.peer)?;
             }
             collect(&mut instead, withdrawal.documents);
-            let restored = undo::withdraw(store, &withdrawal.refused)?;
-            // What is restored is ours, and the peer may not have it.
-            let ours = !restored.is_empty();
-            collect(&mut instead, restored);
+            // The peer has not taken what is restored; it belongs to earlier steps, which the peer has yet to ask for.
+            collect(&mut instead, undo::withdraw(store, &withdrawal.refused)?);
 
             let mut kept: BTreeMap<Dot, Vec<(Address, Arc<Document>)>> = BTreeMap::new();
             for (address, delta) in instead {
@@ -83,7 +81,7 @@ impl<S: Store> Replica<S> {
             let cells = merge.cells;
             let event = merge.finish(store, Origin::Peer(withdrawal.replica))?;
             store.set_head(&head)?;
-            let sequence = (head.sequence > before && !ours).then_some(head.sequence);
+            let sequence = (head.sequence > before).then_some(head.sequence);
             Ok::<_, ApplyError>((Applied { sequence, cells, ..Applied::default() }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
