@@ -35,8 +35,8 @@ fn withdraw(replica: &mut Replica<MemoryStore>, id: u64, refused: &[Dot]) {
     replica.withdraw(Withdrawal { peer: Life(9), replica: SERVER, refused, documents }).unwrap();
     let mut sum = crdt_core::Fingerprint::EMPTY;
     let head = replica.head().unwrap();
-    for (_, document) in replica.list("tasks", None, 100).unwrap() {
-        let address = crdt_core::Address::new("tasks", DocumentId::from_u64(id));
+    for (id, document) in replica.list("tasks", None, 100).unwrap() {
+        let address = crdt_core::Address::new("tasks", id);
         sum = sum.plus(document.state().fingerprint(&head.namespace, &address));
     }
     assert_eq!(sum, head.root, "the books are kept");
@@ -121,4 +121,46 @@ fn a_rejected_change_tells_what_the_user_saw() {
     assert_eq!(replica.rejected().unwrap().len(), 1);
     assert!(replica.drop_rejected(refused).unwrap());
     assert!(replica.rejected().unwrap().is_empty());
+}
+
+#[test]
+fn what_it_takes_to_take_back_can_be_carried_to_another_store() {
+    let mut first = replica();
+    commit(&mut first, 1, "kept", 1);
+    let late = commit(&mut first, 1, "refused later", 2);
+    let early = commit(&mut first, 2, "refused at once", 1);
+    withdraw(&mut first, 2, &[early]);
+
+    let mut second = replica();
+    let documents = first.list("tasks", None, 10).unwrap();
+    let documents =
+        documents.into_iter().map(|(id, view)| (crdt_core::Address::new("tasks", id), view.state().clone()));
+    let (peer, replica_id) = (Life(1), ReplicaId::from_u64(1));
+    second.renew_identity(ReplicaId::from_u64(2), Life(2)).unwrap();
+    let (cursor, context) = (first.head().unwrap().sequence, first.seen().unwrap().iter().collect());
+    let documents = documents.collect();
+    let checkpoint =
+        crdt_core::Checkpoint { peer, replica: replica_id, cursor, context, documents, scope: 0 };
+    second.apply(checkpoint).unwrap();
+    let notes = first.carried().unwrap();
+    second.carry(&notes).unwrap();
+    assert_eq!(second.rejected().unwrap(), first.rejected().unwrap());
+    commit(&mut second, 1, "written on", 0);
+    withdraw(&mut second, 1, &[late]);
+    assert_eq!(
+        shown(&mut second, 1),
+        Some(says("written on", 3)),
+        "the later change carries the steps along"
+    );
+
+    // Damaged notes are refused, and nothing of them is kept.
+    for at in 0..notes.len() {
+        for cut in [0, 5, notes[at].1.len() - 1] {
+            let mut third = replica();
+            let mut damaged = notes.clone();
+            damaged[at].1.truncate(cut);
+            assert!(third.carry(&damaged).is_err(), "note {at} cut at {cut}");
+            assert!(third.carried().unwrap().is_empty());
+        }
+    }
 }
