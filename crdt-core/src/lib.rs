@@ -82,7 +82,7 @@ pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryStore;
 pub use name::Name;
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Position, Replica, Window,
+    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Position, Replica, RunPart, Window,
     renew_identity,
 };
 pub use replica_id::ReplicaId;

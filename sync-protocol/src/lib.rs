@@ -14,6 +14,7 @@
 //! | `message.rs` | the messages and their bytes |
 //! | `seal.rs` | tells damaged, repeated, missing and foreign messages apart |
 //! | [`drive`] | drivers |
+//! | [`bundle`] | changes in a file, for devices that never meet |
 //!
 //! `PROTOCOL.md` specifies every byte.
 //!
@@ -38,6 +39,7 @@
 //! # }
 //! ```
 
+pub mod bundle;
 pub mod drive;
 mod end_reason;
 mod message;

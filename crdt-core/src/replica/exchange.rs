@@ -64,6 +64,15 @@ pub struct Checkpoint {
     pub documents: Vec<(Address, Document)>,
 }
 
+/// What [`Replica::apply_run`] reads next.
+#[derive(Clone, Debug)]
+pub enum RunPart {
+    /// Some of the cells.
+    Batch(Vec<(Address, Document)>),
+    /// The last of them, and what they lead to.
+    End(Checkpoint),
+}
+
 /// What a checkpoint did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -199,23 +208,59 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
     pub fn apply(&mut self, checkpoint: Checkpoint) -> Result<Applied, ApplyError> {
-        let Self { store, collections, limits, events } = self;
-        let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
-            let mut head = store.head()?;
-            let own = Dot::new(head.replica, head.counter);
-            if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
-                return Err(ApplyError::Forked);
-            }
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
-            let mut index = 0;
+        let limits = self.limits;
+        self.apply_with(|store, merge| {
+            let (mut checkpoint, mut index) = (checkpoint, 0);
             while let Some(bytes) = store.staged(checkpoint.peer, index)? {
                 let mut reader = Reader::new(&bytes);
-                merge_all(store, &mut merge, decode_batch(&mut reader, &mut Dictionary::new(), limits)?)?;
+                merge_all(store, merge, decode_batch(&mut reader, &mut Dictionary::new(), &limits)?)?;
                 index += 1;
             }
-            merge_all(store, &mut merge, checkpoint.documents)?;
+            merge_all(store, merge, core::mem::take(&mut checkpoint.documents))?;
             if index > 0 {
                 store.clear_staged(checkpoint.peer)?;
+            }
+            Ok(checkpoint)
+        })
+    }
+
+    /// As [`Replica::apply`], with batches that are read one after the other within the transaction instead of staged
+    /// before it: from a file, say. The checkpoint comes last. Nobody else can write to the store meanwhile.
+    ///
+    /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
+    ///
+    /// # Errors
+    /// Those of `next`, and [`ApplyError`]; nothing is changed.
+    pub fn apply_run<E: From<ApplyError> + From<StoreError>>(
+        &mut self,
+        mut next: impl FnMut() -> Result<RunPart, E>,
+    ) -> Result<Applied, E> {
+        self.apply_with(|store, merge| {
+            loop {
+                match next()? {
+                    RunPart::Batch(documents) => merge_all(store, merge, documents)?,
+                    RunPart::End(mut checkpoint) => {
+                        merge_all(store, merge, core::mem::take(&mut checkpoint.documents))?;
+                        return Ok(checkpoint);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Merges what `cells` gives to the merge, and then does what the checkpoint says that it returns.
+    fn apply_with<E: From<ApplyError> + From<StoreError>>(
+        &mut self,
+        cells: impl FnOnce(&mut S, &mut Merge<'_>) -> Result<Checkpoint, E>,
+    ) -> Result<Applied, E> {
+        let Self { store, collections, events, .. } = self;
+        let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
+            let mut head = store.head()?;
+            let (own, life) = (Dot::new(head.replica, head.counter), head.life);
+            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let checkpoint = cells(store, &mut merge)?;
+            if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
+                return Err(ApplyError::Forked.into());
             }
             let cells = merge.cells;
             let before = merge.sequence();
@@ -230,15 +275,13 @@ impl<S: Store> Replica<S> {
             let known = store.peer(checkpoint.peer)?;
             let (cursor, acked) = known.map_or((0, 0), |peer| (peer.cursor, peer.acked));
             let cursor = cursor.max(checkpoint.cursor);
-            store.set_peer(&PeerRecord {
-                life: checkpoint.peer,
-                replica: checkpoint.replica,
-                cursor,
-                acked,
-            })?;
+            let (peer, replica) = (checkpoint.peer, checkpoint.replica);
+            if peer != life {
+                store.set_peer(&PeerRecord { life: peer, replica, cursor, acked })?;
+            }
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
-            Ok((Applied { sequence, cells }, event))
+            Ok::<_, E>((Applied { sequence, cells }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);

@@ -15,7 +15,7 @@
 mod exchange;
 mod merge;
 
-pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Position, Window};
+pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Position, RunPart, Window};
 
 use alloc::vec::Vec;
 

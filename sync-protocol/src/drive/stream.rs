@@ -6,8 +6,7 @@
 
 use std::io::{self, Read, Write};
 
-use crdt_core::{Replica, Store};
-
+use super::Endpoint;
 use crate::EndReason;
 use crate::session::{Session, SessionError};
 
@@ -33,23 +32,6 @@ pub enum StreamError {
     /// The peer ended the session.
     #[error("the peer ended the session: {0:?}")]
     Ended(EndReason),
-}
-
-/// Gives a driver the replica for the time of one step: a [`Replica`] itself, or one behind a lock.
-pub trait Endpoint {
-    /// What keeps the replica's state.
-    type Store: Store;
-
-    /// Does one step with the replica.
-    fn with<R>(&mut self, step: impl FnOnce(&mut Replica<Self::Store>) -> R) -> R;
-}
-
-impl<S: Store> Endpoint for Replica<S> {
-    type Store = S;
-
-    fn with<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> R {
-        step(self)
-    }
 }
 
 /// Syncs over a stream until both sides have everything, then returns. The stream stays open.
