@@ -4,9 +4,7 @@
 
 mod support;
 
-use crdt_core::{
-    Address, Checkpoint, Document, DocumentMut, Life, MemoryStore, Replica, ReplicaId, VersionVector,
-};
+use crdt_core::{Address, Checkpoint, Document, Life, MemoryStore, Replica, ReplicaId, VersionVector};
 use support::{Random, START_MS, declared, edit, replica, set};
 use sync_protocol::bundle::{For, export, import};
 use sync_protocol::drive::exchange_in_memory;
@@ -98,7 +96,9 @@ impl History {
         let what = self.random.below(5);
         let replica = &mut self.replicas[at];
         match what {
-            0 => edit(replica, document, ms, DocumentMut::delete),
+            0 => edit(replica, document, ms, |document| {
+                document.delete();
+            }),
             1 => edit(replica, document, ms, |document| document.increment("votes", 1).unwrap()),
             2 => set(replica, document, ms, "notes", &format!("note {ms}")),
             _ => set(replica, document, ms, "title", &format!("title {ms}")),
