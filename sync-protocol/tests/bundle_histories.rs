@@ -4,7 +4,9 @@
 
 mod support;
 
-use crdt_core::{Address, Checkpoint, Document, Life, MemoryStore, Replica, ReplicaId, VersionVector};
+use crdt_core::{
+    Address, Checkpoint, Document, Life, MemoryStore, Position, Replica, ReplicaId, VersionVector,
+};
 use support::{Random, START_MS, declared, edit, replica, set};
 use sync_protocol::bundle::{For, export, import};
 use sync_protocol::drive::exchange_in_memory;
@@ -35,6 +37,21 @@ fn check_claims(replicas: &mut [Memory], history: &str) {
             let everything = replicas[from].difference(&VersionVector::new(), None, usize::MAX).unwrap();
             let cells = merged(&mut copy, everything.documents);
             assert_eq!(cells, 0, "{history}: {to} claims to have seen {cells} cells of {from} that it lacks");
+        }
+    }
+}
+
+/// Whoever has a cursor on somebody's change order holds all cells of the steps up to it.
+fn check_cursors(replicas: &mut [Memory], history: &str) {
+    for to in 0..replicas.len() {
+        for from in 0..replicas.len() {
+            let life = replicas[from].head().unwrap().life;
+            let cursor = replicas[to].peer(life).unwrap().map_or(0, |peer| peer.cursor);
+            let steps =
+                replicas[from].window_for_peer(Position::default(), usize::MAX, 0, |step| step > cursor);
+            let mut copy = declared(Replica::new(replicas[to].store_mut().clone()));
+            let cells = merged(&mut copy, steps.unwrap().documents);
+            assert_eq!(cells, 0, "{history}: {to} has come to {cursor} of {from} and lacks {cells} cells");
         }
     }
 }
@@ -133,7 +150,9 @@ fn whoever_mixes_up_bundles_and_sessions_claims_only_what_it_holds() {
         for step in 0..60 {
             history.step();
             if step % 5 == 0 {
-                check_claims(&mut history.replicas, &format!("history {seed}, step {step}"));
+                let place = format!("history {seed}, step {step}");
+                check_claims(&mut history.replicas, &place);
+                check_cursors(&mut history.replicas, &place);
             }
         }
         check_claims(&mut history.replicas, &format!("history {seed}"));
