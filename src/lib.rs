@@ -40,6 +40,7 @@
 //! | [`DocumentView`], [`MapView`] | read them, and their conflicts |
 //! | [`Collection`], [`FieldType`], [`Resolver`] | say how simultaneous edits come together |
 //! | [`Database::sync`], [`Database::serve`], [`SyncReport`] | exchange changes over a stream |
+//! | [`Database::export_changes`], [`Database::import_changes`], [`For`] | exchange changes in files |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
 //! | [`Error`] | what can go wrong, and what to do |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
@@ -52,6 +53,8 @@ pub use sqlite_adapter as sqlite;
 #[cfg(feature = "sync")]
 pub use sync_protocol as protocol;
 
+#[cfg(all(feature = "sqlite", feature = "sync"))]
+mod bundle;
 #[cfg(feature = "sqlite")]
 mod database;
 #[cfg(feature = "sqlite")]
@@ -75,6 +78,8 @@ pub use options::OpenOptions;
 pub use sqlite_adapter::{Identity, Report};
 #[cfg(all(feature = "sqlite", feature = "sync"))]
 pub use sync::SyncReport;
+#[cfg(feature = "sync")]
+pub use sync_protocol::bundle::{Exported, For, Imported, Missing};
 #[cfg(feature = "sqlite")]
 pub use tx::Tx;
 #[cfg(feature = "sqlite")]

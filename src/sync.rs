@@ -47,6 +47,12 @@ impl Database {
         self.exchange(stream, false)
     }
 
+    /// For those who carry the messages of a [`Session`] over a transport of their own: gives the session the replica for
+    /// one step at a time. `examples/any_transport.rs` shows it.
+    pub fn endpoint(&self) -> impl Endpoint + '_ {
+        Shared(self)
+    }
+
     fn exchange(&self, stream: &mut (impl Read + Write), speaks_first: bool) -> Result<SyncReport, Error> {
         let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
         let result = exchange(&mut session, &mut Shared(self), stream, speaks_first, now_ms);
@@ -80,7 +86,7 @@ impl Database {
 }
 
 /// Locks the database for one step of a session at a time.
-struct Shared<'d>(&'d Database);
+pub(crate) struct Shared<'d>(pub(crate) &'d Database);
 
 impl Endpoint for Shared<'_> {
     type Store = SqliteStore;

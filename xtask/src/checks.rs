@@ -9,6 +9,11 @@ pub fn all() -> Result<(), String> {
     run("cargo", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     run_with("cargo", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     run("cargo", &["test", "--workspace"])?;
+    // The async drivers are features that nobody gets unasked.
+    run(
+        "cargo",
+        &["test", "--package", "sync-protocol", "--package", "rejoin", "--all-features", "--tests"],
+    )?;
     features()?;
     examples()?;
     wasm()?;
@@ -17,7 +22,7 @@ pub fn all() -> Result<(), String> {
 
 /// Each part of the facade also builds without the others.
 fn features() -> Result<(), String> {
-    for features in ["", "sqlite", "sync"] {
+    for features in ["", "sqlite", "sync", "tokio", "sqlite,websocket"] {
         run("cargo", &["check", "--package", "rejoin", "--no-default-features", "--features", features])?;
     }
     Ok(())
@@ -25,7 +30,10 @@ fn features() -> Result<(), String> {
 
 fn examples() -> Result<(), String> {
     run("cargo", &["run", "--release", "--example", "offline_first", "--", "--small"])?;
-    run("cargo", &["run", "--release", "--example", "conflicts"])
+    for example in ["conflicts", "any_transport", "usb_stick"] {
+        run("cargo", &["run", "--release", "--example", example])?;
+    }
+    Ok(())
 }
 
 /// The core and the sessions compile for browsers. The target is installed if it is not there.

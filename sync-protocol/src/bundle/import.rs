@@ -50,12 +50,14 @@ pub enum Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Steps { first, last } if first == last => {
+                write!(f, "change {first} of that device is still missing")
+            }
             Self::Steps { first, last } => {
                 write!(f, "changes {first} to {last} of that device are still missing")
             }
             Self::Transactions(dots) => {
-                write!(f, "it was made for a device that had changes of {} devices which", dots.len())?;
-                write!(f, " are still missing here")
+                write!(f, "changes that its addressee had are still missing, of {} devices", dots.len())
             }
         }
     }
