@@ -45,7 +45,8 @@
 //! | [`Error`] | what can go wrong, and what to do |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
 //!
-//! Features, both on by default: `sqlite` (the database), `sync` (the sessions).
+//! Features that are on by default: `sqlite` (the database), `sync` (the sessions). Others: `tokio` and `websocket`
+//! (`Database::converse`: sync and live changes in async programs).
 
 pub use crdt_core as core;
 #[cfg(feature = "sqlite")]
@@ -59,6 +60,8 @@ mod bundle;
 mod database;
 #[cfg(feature = "sqlite")]
 mod error;
+#[cfg(all(feature = "sqlite", feature = "tokio"))]
+mod live;
 #[cfg(feature = "sqlite")]
 mod options;
 #[cfg(all(feature = "sqlite", feature = "sync"))]

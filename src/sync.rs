@@ -54,25 +54,25 @@ impl Database {
     }
 
     fn exchange(&self, stream: &mut (impl Read + Write), speaks_first: bool) -> Result<SyncReport, Error> {
-        let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
+        let mut session = new_session();
         let result = exchange(&mut session, &mut Shared(self), stream, speaks_first, now_ms);
-        let (mut cells_received, mut clock_skew_ms) = (0, 0);
+        let mut heard = Heard::default();
         while let Some(event) = session.poll_event() {
-            match event {
-                SessionEvent::Applied { cells, .. } => cells_received += cells,
-                SessionEvent::Connected { skew_ms, .. } => clock_skew_ms = skew_ms,
-                _ => {}
-            }
+            heard.event(event);
         }
         result?;
+        self.report(&session, heard)
+    }
+
+    pub(crate) fn report(&self, session: &Session, heard: Heard) -> Result<SyncReport, Error> {
         let status = session.status();
         Ok(SyncReport {
             peer: status.peer.map(|(replica, _)| replica),
             way: status.way,
-            cells_received,
+            cells_received: heard.cells,
             traffic: status.traffic,
             in_sync: status.peer_root == Some(self.root()?),
-            clock_skew_ms,
+            clock_skew_ms: heard.skew_ms,
         })
     }
 
@@ -82,6 +82,28 @@ impl Database {
     /// [`Error::Store`].
     pub fn root(&self) -> Result<Fingerprint, Error> {
         Ok(self.with(Replica::head)?.root)
+    }
+}
+
+/// A session of this process with whoever is there.
+pub(crate) fn new_session() -> Session {
+    Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms())
+}
+
+/// What the events of a session say for the report.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Heard {
+    cells: u64,
+    skew_ms: i64,
+}
+
+impl Heard {
+    pub(crate) fn event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Applied { cells, .. } => self.cells += cells,
+            SessionEvent::Connected { skew_ms, .. } => self.skew_ms = skew_ms,
+            _ => {}
+        }
     }
 }
 

@@ -29,6 +29,9 @@ pub enum StreamError {
     /// What came is not the framing of this driver.
     #[error("the peer does not speak this protocol, or the connection is damaged")]
     Framing,
+    /// The peer takes turns, and this driver does not, or the other way round. Both ends need the same kind of driver.
+    #[error("the peer uses another kind of driver: both ends have to take turns, or neither")]
+    OtherDriver,
     /// The peer ended the session.
     #[error("the peer ended the session: {0:?}")]
     Ended(EndReason),
