@@ -27,7 +27,9 @@ async fn a_first_sync_live_changes_and_an_end() {
     let folder = tempfile::tempdir().unwrap();
     let open = |name: &str| Database::open(folder.path().join(name)).unwrap();
     let (phone, laptop, hub) = (open("phone.db"), open("laptop.db"), open("hub.db"));
-    (0..100).for_each(|n| drop(add(&phone, &format!("task {n}"))));
+    for n in 0..100 {
+        add(&phone, &format!("task {n}"));
+    }
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
