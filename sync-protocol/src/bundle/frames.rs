@@ -53,7 +53,7 @@ impl Chain {
 pub(super) struct FrameWriter<W> {
     out: W,
     chain: Chain,
-    pub(super) bytes: u64,
+    bytes: u64,
 }
 
 impl<W: Write> FrameWriter<W> {

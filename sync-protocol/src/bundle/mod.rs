@@ -41,6 +41,8 @@ mod export;
 mod format;
 mod frames;
 mod import;
+#[cfg(test)]
+mod tests;
 
 pub use export::{ExportError, Exported, For, export};
 pub use import::{ImportError, Imported, Missing, import};
