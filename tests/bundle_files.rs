@@ -112,3 +112,40 @@ fn a_damaged_file_changes_nothing_and_a_read_only_database_takes_nothing() {
     // What is durable may leave it.
     assert!(bundle(&reader, &For::Anyone).len() > whole.len() / 2);
 }
+
+#[test]
+fn imports_beside_a_sync_with_the_same_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (a, b) = (Database::open(at("a.db")).unwrap(), Database::open(at("b.db")).unwrap());
+    let title = "long enough for several chunks and frames ".repeat(20);
+    (0..10).for_each(|_| add(&a, &vec![title.as_str(); 100]));
+    let first = bundle(&a, &For::Anyone);
+    add(&a, &["later"]);
+    let second = bundle(&a, &For::Anyone);
+    let importing = {
+        let b = b.clone();
+        std::thread::spawn(move || {
+            for file in [&second, &first, &second, &first] {
+                assert_eq!(b.import_changes_from(&**file).unwrap().missing, None);
+            }
+        })
+    };
+    for _ in 0..5 {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = {
+            let a = a.clone();
+            std::thread::spawn(move || a.serve(&mut listener.accept().unwrap().0).map(drop))
+        };
+        b.sync(&mut std::net::TcpStream::connect(address).unwrap()).unwrap();
+        serving.join().unwrap().unwrap();
+        add(&a, &["meanwhile, on a"]);
+        add(&b, &["meanwhile, on b"]);
+    }
+    importing.join().unwrap();
+    b.import_changes_from(&*bundle(&a, &For::Peer(b.replica_id().unwrap()))).unwrap();
+    a.import_changes_from(&*bundle(&b, &For::Peer(a.replica_id().unwrap()))).unwrap();
+    assert_eq!(a.root().unwrap(), b.root().unwrap());
+    assert!(b.check().unwrap().is_sound());
+}

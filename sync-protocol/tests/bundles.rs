@@ -258,6 +258,20 @@ fn a_store_that_lost_its_last_changes_is_told_so_and_left_alone() {
     assert_eq!(title(&mut a, 1).as_deref(), Some("lost in the restore"));
 }
 
+/// Acks count positions of a life, so after a new identity a bundle for a peer starts from the beginning again.
+#[test]
+fn after_a_new_identity_a_bundle_for_a_peer_leaves_no_gap() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    (0..5).for_each(|n| set(&mut a, n, n, "title", "one"));
+    exchange_in_memory(&mut a, &mut b, START_MS).unwrap();
+    assert_eq!(a.peer(Life(2)).unwrap().unwrap().acked, 5);
+    a.renew_identity(ReplicaId::from_u64(11), Life(11)).unwrap();
+    set(&mut a, 9, 100, "title", "under the new id");
+    let imported = taken(&mut b, &exported(&mut a, &For::Peer(ReplicaId::from_u64(2))));
+    assert_eq!((imported.missing, imported.in_sync), (None, true));
+    assert_equal(&mut a, &mut b);
+}
+
 #[test]
 fn an_ack_of_what_this_store_has_lost_is_not_believed() {
     let (mut a, mut b) = (replica(1), replica(2));

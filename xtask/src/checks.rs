@@ -9,15 +9,19 @@ pub fn all() -> Result<(), String> {
     run("cargo", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     run_with("cargo", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     run("cargo", &["test", "--workspace"])?;
-    // The async drivers are features that nobody gets unasked.
-    run(
-        "cargo",
-        &["test", "--package", "sync-protocol", "--package", "rejoin", "--all-features", "--tests"],
-    )?;
+    asynchronous()?;
     features()?;
     examples()?;
     wasm()?;
     core_dependencies()
+}
+
+/// The async drivers, which are features that nobody gets unasked.
+fn asynchronous() -> Result<(), String> {
+    let drivers = ["--test", "async_streams", "--test", "async_websockets"];
+    run("cargo", &[&["test", "--package", "sync-protocol", "--all-features"], &drivers[..]].concat())?;
+    run("cargo", &["test", "--package", "rejoin", "--all-features", "--test", "live"])?;
+    run("cargo", &["test", "--package", "sync-protocol", "--package", "rejoin", "--all-features", "--doc"])
 }
 
 /// Each part of the facade also builds without the others.

@@ -274,6 +274,10 @@ pub fn renew_identity<S: Store>(
             documents: Vec::new(),
         })?;
     }
+    // What peers have acknowledged is counted in the change order of the life that ends here.
+    for peer in store.peers()?.into_iter().filter(|peer| peer.acked > 0) {
+        store.set_peer(&PeerRecord { acked: 0, ..peer })?;
+    }
     (head.replica, head.life, head.counter, head.offered) = (replica, life, 0, 0);
     store.set_head(head)
 }
