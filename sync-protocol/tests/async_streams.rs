@@ -301,6 +301,25 @@ impl ByHand {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_never_says_that_it_has_everything_is_not_waited_for_for_ever() {
+    let a = Shared::new(1);
+    a.set(1, 0, "title", "from a");
+    let (one, other) = duplex(1 << 16);
+    let mut peer = ByHand::new(other);
+    let here = a.clone();
+    let at_a = tokio::spawn(async move { here.converse(1, &mut framed(one), Until::Settled).await });
+    peer.say().await;
+    while !peer.session.is_settled() {
+        peer.hear().await;
+        peer.say().await;
+    }
+    let (ended, status) = at_a.await.unwrap();
+    assert!(matches!(ended, Err(StreamError::Ended(EndReason::TimedOut))), "{ended:?}");
+    assert!(status.ended == Some(EndReason::TimedOut), "{status:?}");
+    assert_eq!(a.root(), peer.replica.head().unwrap().root);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_does_not_read_is_not_written_for() {
     let a = Shared::new(1);
     fill(&a, 0, 4_000, &"much to say ".repeat(100));

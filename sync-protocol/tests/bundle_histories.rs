@@ -85,6 +85,11 @@ impl History {
         let (one, other) = self.two();
         self.now_ms += 1 + self.random.below(3);
         match self.random.below(10) {
+            0 if self.random.below(4) == 0 => {
+                // Its history goes on under another name; what was acknowledged and exported before is of the old one.
+                let (id, life) = (ReplicaId::from_u64(1_000 + self.now_ms), Life(1_000 + self.now_ms));
+                self.replicas[one].renew_identity(id, life).unwrap();
+            }
             0..4 => self.commit(one),
             4 => self.meet(one, other),
             5..7 => {

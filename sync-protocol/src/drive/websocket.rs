@@ -34,15 +34,22 @@ pub enum Incoming {
 /// Carries messages over a socket of any library: `wrap` makes one of the library's binary messages, `unwrap` takes one of
 /// its messages apart.
 ///
-/// With axum, whose sockets should be given [its settings](websocket_config) too:
+/// Sockets of other libraries (axum, warp) are given to it like this one; give them [these settings](websocket_config) too,
+/// under whatever names they have there.
 ///
-/// ```ignore
-/// message_stream(socket, |bytes| ws::Message::Binary(bytes.into()), |message| match message {
-///     ws::Message::Binary(bytes) => Ok(Incoming::Message(bytes.into())),
-///     ws::Message::Text(_) => Err(StreamError::Framing),
-///     ws::Message::Close(_) => Ok(Incoming::Close),
-///     _ => Ok(Incoming::Other),
-/// })
+/// ```
+/// use sync_protocol::drive::{Incoming, MessageStream, StreamError, message_stream};
+/// use tokio_tungstenite::tungstenite::Message;
+/// # type Socket = tokio_tungstenite::WebSocketStream<tokio::io::DuplexStream>;
+///
+/// fn line(socket: Socket) -> MessageStream<Socket, Message> {
+///     message_stream(socket, |bytes| Message::Binary(bytes.into()), |message| match message {
+///         Message::Binary(bytes) => Ok(Incoming::Message(bytes.into())),
+///         Message::Text(_) => Err(StreamError::Framing),
+///         Message::Close(_) => Ok(Incoming::Close),
+///         _ => Ok(Incoming::Other),
+///     })
+/// }
 /// ```
 pub fn message_stream<S, M, E>(
     socket: S,
