@@ -3,8 +3,8 @@
 use sync_protocol::drive::{Messages, Until, Wake, converse};
 
 use crate::database::now_ms;
-use crate::sync::{Heard, Shared, new_session};
-use crate::{Database, Error, SyncReport};
+use crate::sync::{Heard, Shared};
+use crate::{Database, Error, SyncOptions, SyncReport};
 
 impl Database {
     /// Syncs over an async transport, until both sides have everything, or for as long as it stands: what is committed on
@@ -20,11 +20,13 @@ impl Database {
     ///
     /// ```no_run
     /// # use rejoin::Database;
+    /// use rejoin::SyncOptions;
     /// use rejoin::protocol::drive::{Until, Wake, framed};
     ///
     /// # async fn example(db: Database) -> Result<(), rejoin::Error> {
     /// let stream = tokio::net::TcpStream::connect("hub.local:7045").await?;
-    /// let report = db.converse(&mut framed(stream), Until::Settled, &Wake::new()).await?;
+    /// let mut line = framed(stream);
+    /// let report = db.converse(&mut line, &SyncOptions::new(), Until::Settled, &Wake::new()).await?;
     /// println!("{} cells changed here", report.cells_received);
     /// # Ok(())
     /// # }
@@ -35,10 +37,11 @@ impl Database {
     pub async fn converse(
         &self,
         line: &mut impl Messages,
+        options: &SyncOptions,
         until: Until,
         wake: &Wake,
     ) -> Result<SyncReport, Error> {
-        let (mut session, mut heard) = (new_session(), Heard::default());
+        let (mut session, mut heard) = (self.session(options)?, Heard::default());
         // Commits of this process ring, wherever they are made, and so does what other conversations bring.
         let bell = wake.clone();
         let _watch = self.watch(move |_| bell.ring());

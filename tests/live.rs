@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rejoin::protocol::drive::{Until, Wake, framed};
-use rejoin::{Database, DocumentId};
+use rejoin::{Database, DocumentId, SyncOptions};
 use tokio::net::{TcpListener, TcpStream};
 
 fn add(db: &Database, title: &str) -> DocumentId {
@@ -40,15 +40,16 @@ async fn a_first_sync_live_changes_and_an_end() {
         for _ in 0..3 {
             let (stream, _) = listener.accept().await.unwrap();
             let (db, bell) = (served.clone(), bell.clone());
-            all.push(tokio::spawn(
-                async move { db.converse(&mut framed(stream), Until::Closed, &bell).await },
-            ));
+            all.push(tokio::spawn(async move {
+                db.converse(&mut framed(stream), &SyncOptions::new(), Until::Closed, &bell).await
+            }));
         }
         all
     });
 
     let stream = TcpStream::connect(address).await.unwrap();
-    let report = phone.converse(&mut framed(stream), Until::Settled, &Wake::new()).await.unwrap();
+    let report =
+        phone.converse(&mut framed(stream), &SyncOptions::new(), Until::Settled, &Wake::new()).await.unwrap();
     assert_eq!((report.peer, report.cells_received), (Some(hub.replica_id().unwrap()), 0));
     assert_eq!(phone.root().unwrap(), hub.root().unwrap());
 
@@ -56,7 +57,7 @@ async fn a_first_sync_live_changes_and_an_end() {
     for db in [&phone, &laptop] {
         let (db, stream) = (db.clone(), TcpStream::connect(address).await.unwrap());
         live.push(tokio::spawn(async move {
-            db.converse(&mut framed(stream), Until::Closed, &Wake::new()).await
+            db.converse(&mut framed(stream), &SyncOptions::new(), Until::Closed, &Wake::new()).await
         }));
     }
     until_equal(&phone, &laptop).await;

@@ -60,7 +60,11 @@ impl<K: Ord, V> SmallMap<K, V> {
                 Ok(at) => few[at].1 = value,
                 Err(at) if few.len() < FEW => few.insert(at, (key, value)),
                 Err(_) => {
-                    let mut many: BTreeMap<K, V> = core::mem::take(few).into_iter().collect();
+                    // Not collected: that would compile a sort for every type of entry, for what is sorted already.
+                    let mut many = BTreeMap::new();
+                    for (key, value) in core::mem::take(few) {
+                        many.insert(key, value);
+                    }
                     many.insert(key, value);
                     *self = Self::Many(many);
                 }

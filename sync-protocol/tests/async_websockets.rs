@@ -129,14 +129,15 @@ async fn who_does_not_read_is_not_written_for() {
     let here = a.clone();
     let at_a = tokio::spawn(async move { here.converse(1, &mut websocket(one), Until::Closed).await });
     let (mut replica, mut session) = (support::replica(2), Session::new(Config::new(2), support::START_MS));
-    for _ in 0..2 {
+    while session.status().way.is_none() {
         while let Some(message) = session.transmit(&mut replica, support::START_MS).unwrap() {
             other.send(Message::Binary(message.into())).await.unwrap();
         }
-        if session.status().peer.is_none() {
-            let message = other.next().await.unwrap().unwrap().into_data();
-            session.receive(&mut replica, &message, support::START_MS).unwrap();
-        }
+        let message = other.next().await.unwrap().unwrap().into_data();
+        session.receive(&mut replica, &message, support::START_MS).unwrap();
+    }
+    while let Some(message) = session.transmit(&mut replica, support::START_MS).unwrap() {
+        other.send(Message::Binary(message.into())).await.unwrap();
     }
     // It asked for everything, and from here on it reads nothing.
     let (ended, status) = at_a.await.unwrap();

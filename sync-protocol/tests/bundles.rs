@@ -3,7 +3,7 @@
 
 mod support;
 
-use crdt_core::{DocumentId, Dot, Life, MemoryStore, Replica, ReplicaId, VersionVector};
+use crdt_core::{Checkpoint, DocumentId, Dot, Life, MemoryStore, Replica, ReplicaId, VersionVector};
 use support::{START_MS, assert_equal, edit, replica, set, title};
 use sync_protocol::bundle::{ExportError, For, ImportError, Imported, Missing, export, import};
 use sync_protocol::drive::{Endpoint, exchange_in_memory, pump};
@@ -285,6 +285,38 @@ fn an_ack_of_what_this_store_has_lost_is_not_believed() {
     let mut a = support::declared(Replica::new(backup));
     taken(&mut a, &of_b);
     assert_eq!(a.peer(Life(2)).unwrap().unwrap().acked, 0, "of another history");
+}
+
+/// Its changes count when the server took them, so nothing goes past the server.
+#[test]
+fn who_follows_a_server_neither_exports_nor_imports() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    set(&mut b, 1, 0, "title", "b's");
+    let file = anyone(&mut b);
+    a.follow().unwrap();
+    set(&mut a, 1, 0, "title", "not yet taken by the server");
+    let before = everything(&mut a);
+    assert!(matches!(export(&mut a, &For::Anyone, Vec::new(), START_MS), Err(ExportError::Follows)));
+    assert!(matches!(import(&mut a, file.as_slice()), Err(ImportError::Follows)));
+    assert_eq!(everything(&mut a), before);
+}
+
+/// A cursor that moved while only a part could be read promises only that part.
+#[test]
+fn a_cursor_of_a_part_leaves_a_gap_and_stays() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    (0..5).for_each(|n| set(&mut a, n, n, "title", "one"));
+    let (peer, replica) = (Life(1), ReplicaId::from_u64(1));
+    let (context, documents) = (Vec::new(), Vec::new());
+    b.apply(Checkpoint { peer, replica, cursor: 5, context, documents, scope: 7 }).unwrap();
+    set(&mut a, 9, 100, "title", "later");
+    assert_eq!(taken(&mut b, &after(&mut a, 5)).missing, Some(Missing::Steps { first: 1, last: 5 }));
+    let record = b.peer(Life(1)).unwrap().unwrap();
+    assert_eq!((record.cursor, record.scope), (5, 7));
+    assert_eq!(taken(&mut b, &anyone(&mut a)).missing, None);
+    let record = b.peer(Life(1)).unwrap().unwrap();
+    assert_eq!((record.cursor, record.scope), (6, 0));
+    assert_equal(&mut a, &mut b);
 }
 
 /// A store that is busy while it is exported: somebody commits between any two reads.

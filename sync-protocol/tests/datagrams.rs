@@ -187,7 +187,7 @@ fn bare_session(
                     // What is left of it arrives later, and is not of the next session.
                     Err(SessionError::Missing { .. }) => return false,
                     // Of an older session.
-                    Err(SessionError::Damaged) => side.check(),
+                    Err(SessionError::Damaged | SessionError::Unauthenticated) => side.check(),
                     Err(other) => panic!("{other}"),
                 }
             }

@@ -1,9 +1,53 @@
-//! Rejoin in the browser and in Node.
+//! Rejoin in the browser and in Node: the Rust half of the npm package `rejoin`.
 //!
-//! So far this crate holds the core and the sessions to compiling for `wasm32-unknown-unknown`, and says which protocol
-//! they speak; the bindings to replicas, documents and sessions are not written yet.
+//! The other half is in `js/`: the classes that an app sees, declared and documented in `js/rejoin.d.ts`. This half wraps
+//! `crdt-core` and `sync-protocol` and adds no rules of its own, so a browser holds and sends the same bytes as every
+//! other replica. `cargo xtask npm` makes the package of both.
+//!
+//! # Map
+//!
+//! | | |
+//! |---|---|
+//! | [`Core`] (`replica.rs`) | a replica in memory: transactions, reads, events |
+//! | `edit.rs` | one edit of a transaction |
+//! | [`View`] (`view.rs`) | a document as it was read |
+//! | [`SessionCore`] (`session.rs`) | one conversation with one peer |
+//! | `state.rs` | the whole state as bytes, byte by byte |
+//! | `schema.rs` | declared collections |
+//! | `describe.rs` | events, statuses and siblings as values |
+//! | `bridge.rs` | how values cross between JavaScript and Rust |
+//! | `error.rs` | the codes of all errors |
+//!
+//! # How values cross
+//!
+//! Whatever is more than a number or a text crosses as one canonical encoding of a [`Value`](crdt_core::Value), the encoding of
+//! `PROTOCOL.md`: `js/value.js` writes and reads it too. One crossing a call, one place where types are mapped, and no
+//! JSON in the module.
+//!
+//! # How a transaction crosses
+//!
+//! `Replica::commit` takes a closure, and a JavaScript callback is to run inside it. The callback gets a function that
+//! lives as long as the transaction and sends each edit here (`edit.rs`). Once the callback has returned, the JavaScript half
+//! refuses to call it.
 
+mod bridge;
+mod describe;
+mod edit;
+mod error;
+mod replica;
+mod schema;
+mod session;
+mod state;
+mod view;
+
+pub use replica::Core;
+pub use session::SessionCore;
+pub use view::View;
+
+use crdt_core::DocumentId;
 use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::error::Error;
 
 /// The protocol version that this build speaks. Peers with another one are refused with an error that says so.
 #[wasm_bindgen(js_name = protocolVersion)]
@@ -11,8 +55,17 @@ pub fn protocol_version() -> u8 {
     sync_protocol::PROTOCOL_VERSION
 }
 
-/// The longest name of a collection or field, in bytes of UTF-8.
-#[wasm_bindgen(js_name = maxNameBytes)]
-pub fn max_name_bytes() -> usize {
-    crdt_core::Limits::DEFAULT.name_bytes
+/// The id that a key of the app's own names in a collection.
+#[wasm_bindgen(js_name = idFromKey)]
+pub fn id_from_key(collection: &str, key: &str) -> String {
+    bridge::uuid(DocumentId::from_key(collection, key).as_bytes())
+}
+
+/// Checks a value against the limits of the namespace, for what is not checked on its way into a transaction.
+///
+/// # Errors
+/// `limit`.
+#[wasm_bindgen(js_name = checkValue)]
+pub fn check_value(value: &[u8]) -> Result<(), Error> {
+    bridge::read(value, &crdt_core::Limits::DEFAULT).map(|_| ())
 }

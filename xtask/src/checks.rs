@@ -34,7 +34,7 @@ fn features() -> Result<(), String> {
 
 fn examples() -> Result<(), String> {
     run("cargo", &["run", "--release", "--example", "offline_first", "--", "--small"])?;
-    for example in ["conflicts", "any_transport", "usb_stick"] {
+    for example in ["conflicts", "counters_and_sets", "resolvers", "any_transport", "usb_stick"] {
         run("cargo", &["run", "--release", "--example", example])?;
     }
     Ok(())

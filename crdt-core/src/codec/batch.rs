@@ -21,21 +21,30 @@ pub fn encode_batch<'a>(
     dictionary: &mut Dictionary,
     documents: impl IntoIterator<Item = (&'a Address, &'a Document)>,
 ) {
-    let plans: Vec<(&Address, Plan<'a>)> =
-        documents.into_iter().map(|(address, document)| (address, Plan::new(document))).collect();
+    let mut plans = Vec::new();
+    for (address, document) in documents {
+        plans.push((address, Plan::new(document)));
+    }
+    encode_plans(out, dictionary, &plans);
+}
+
+/// The part that is compiled once, wherever the documents come from.
+fn encode_plans(out: &mut Vec<u8>, dictionary: &mut Dictionary, plans: &[(&Address, Plan<'_>)]) {
     if dictionary.is_full() {
         *dictionary = Dictionary::new();
     }
     let start = if dictionary.next_document() == 0 { STARTS_ANEW } else { 0 };
-    let mut numbers: BTreeMap<Change, u64> =
-        plans.iter().flat_map(|(_, plan)| plan.changes()).map(|change| (change, 0)).collect();
+    let mut numbers: BTreeMap<Change, u64> = BTreeMap::new();
+    for change in plans.iter().flat_map(|(_, plan)| plan.changes()) {
+        numbers.insert(change, 0);
+    }
     put_unsigned(out, (numbers.len() as u64) << 1 | start);
     for (number, (change, slot)) in numbers.iter_mut().enumerate() {
         put_change(out, dictionary, change);
         *slot = number as u64;
     }
     put_unsigned(out, plans.len() as u64);
-    for (address, plan) in &plans {
+    for (address, plan) in plans {
         put_address(out, dictionary, address);
         put_shape(out, dictionary, &plan.shape);
         let number = |change: &Change| numbers[change];

@@ -1,6 +1,5 @@
 //! [`Dictionary`]: replicas, shapes and documents by number.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::bytes::DecodeError;
@@ -122,7 +121,7 @@ impl Dictionary {
         if shape.cells.len() > Shape::SHARED {
             return None;
         }
-        if self.shapes.len() >= Self::SHAPES && !self.shapes.numbers.contains_key(shape) {
+        if self.shapes.len() >= Self::SHAPES && self.shapes.find(shape).is_err() {
             return None;
         }
         Some(self.number_shape(shape))
@@ -226,12 +225,14 @@ pub(super) struct Mark {
 #[derive(Clone, Debug)]
 struct Table<T> {
     entries: Vec<T>,
-    numbers: BTreeMap<T, u64>,
+    /// The numbers, in the order of their entries. No second copy of each entry, and no tree: most tables have a few
+    /// hundred entries, the largest some thousands.
+    order: Vec<u32>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), numbers: BTreeMap::new() }
+        Self { entries: Vec::new(), order: Vec::new() }
     }
 }
 
@@ -240,20 +241,26 @@ impl<T: Ord + Clone> Table<T> {
         self.entries.len()
     }
 
+    /// Where its number is in `order`, or would be.
+    fn find(&self, entry: &T) -> Result<usize, usize> {
+        self.order.binary_search_by(|number| self.entries[*number as usize].cmp(entry))
+    }
+
     fn number(&mut self, entry: &T) -> (u64, bool) {
-        if let Some(number) = self.numbers.get(entry) {
-            return (*number, false);
+        match self.find(entry) {
+            Ok(at) => (self.order[at].into(), false),
+            Err(at) => {
+                let number = u32::try_from(self.entries.len()).expect("memory ends before 2^32 entries");
+                self.entries.push(entry.clone());
+                self.order.insert(at, number);
+                (number.into(), true)
+            }
         }
-        let number = self.entries.len() as u64;
-        self.entries.push(entry.clone());
-        self.numbers.insert(entry.clone(), number);
-        (number, true)
     }
 
     fn truncate(&mut self, len: usize) {
-        for entry in self.entries.drain(len..) {
-            self.numbers.remove(&entry);
-        }
+        self.entries.truncate(len);
+        self.order.retain(|number| (*number as usize) < len);
     }
 
     fn at(&self, number: u64, what: &'static str) -> Result<&T, DecodeError> {

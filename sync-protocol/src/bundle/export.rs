@@ -50,6 +50,12 @@ pub enum ExportError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// This store follows a server, which decides what counts; a bundle would spread what it may yet refuse. Sync with the
+    /// server, which can export.
+    #[error(
+        "this database follows a server, and a bundle would spread what it may refuse; export at the server"
+    )]
+    Follows,
     /// The store was given a new identity meanwhile. Export again.
     #[error("this store was given a new identity while it was exported; export again")]
     IdentityChanged,
@@ -67,6 +73,9 @@ pub fn export(
     now_ms: u64,
 ) -> Result<Exported, ExportError> {
     let (head, base, acks) = replica.with(|replica| plan(replica, audience))?;
+    if head.follows {
+        return Err(ExportError::Follows);
+    }
     let mut frames = FrameWriter::new(out, &head.namespace)?;
     let header = Header {
         namespace: *head.namespace.id(),

@@ -102,6 +102,9 @@ pub enum ImportError {
         "the bundle's writer has seen more of this replica than it has itself; renew its identity and import again"
     )]
     Forked,
+    /// This store follows a server, which decides what counts; a bundle would go past it. Sync with the server.
+    #[error("this database follows a server, and a bundle would go past it; sync with the server")]
+    Follows,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -113,6 +116,8 @@ impl From<ApplyError> for ImportError {
             ApplyError::Store(error) => Self::Store(error),
             ApplyError::Staged(error) => Self::Decode(error),
             ApplyError::Forked => Self::Forked,
+            // Only said where there is a judge, and an import has none.
+            error @ ApplyError::TooManyRefusals => Self::Store(StoreError::Backend(Box::new(error))),
         }
     }
 }
@@ -128,13 +133,17 @@ impl From<ApplyError> for ImportError {
 pub fn import(replica: &mut impl Endpoint, source: impl Read) -> Result<Imported, ImportError> {
     replica.with(|replica| {
         let (head, limits) = (replica.head()?, *replica.limits());
+        if head.follows {
+            return Err(ImportError::Follows);
+        }
         let mut frames = FrameReader::new(BufReader::new(source), &head.namespace, limits.message_bytes)?;
         let header = read_header(&mut frames, &head)?;
         let missing = missing(replica, &head, &header)?;
+        let scope = replica.peer(header.life)?.map_or(0, |peer| peer.scope);
         let claims = missing.is_none();
         let (dictionary, read, reached) = (Dictionary::new(), 0, (0, Fingerprint::EMPTY));
         let mut bundle =
-            Bundle { frames, header: &header, head: &head, limits, claims, dictionary, read, reached };
+            Bundle { frames, header: &header, head: &head, limits, claims, scope, dictionary, read, reached };
         let applied = replica.apply_run(|| bundle.next())?;
         let (sequence, root) = bundle.reached;
         // A cursor beyond what was our head is one into a history that this store has lost.
@@ -183,7 +192,9 @@ fn missing<S: Store>(
 ) -> Result<Option<Missing>, StoreError> {
     Ok(match &header.base {
         Base::Position(from) => {
-            let known = replica.peer(header.life)?.map_or(0, |peer| peer.cursor);
+            // A cursor says nothing about what was not to be read.
+            let known = replica.peer(header.life)?.filter(|peer| peer.scope == 0);
+            let known = known.map_or(0, |peer| peer.cursor);
             let known = if header.life == head.life { head.sequence } else { known };
             (known < *from).then(|| Missing::Steps { first: known + 1, last: *from })
         }
@@ -203,6 +214,8 @@ struct Bundle<'h, R> {
     limits: Limits,
     /// Nothing is missing before it.
     claims: bool,
+    /// Of the cursor that is there.
+    scope: u64,
     dictionary: Dictionary,
     /// Frames with cells.
     read: u64,
@@ -230,10 +243,11 @@ impl<R: Read> Bundle<'_, R> {
                 // Also where nothing is claimed: who imports it should know that the store has lost something.
                 check_fork(self.head, &end.context)?;
                 self.reached = (end.sequence, end.root);
-                let (cursor, context) =
-                    if self.claims { (end.sequence, end.context) } else { (0, Vec::new()) };
+                // Without a claim, what is remembered of the writer stays as it is.
+                let (cursor, context, scope) =
+                    if self.claims { (end.sequence, end.context, 0) } else { (0, Vec::new(), self.scope) };
                 let (peer, replica) = (self.header.life, self.header.replica);
-                Ok(RunPart::End(Checkpoint { peer, replica, cursor, context, documents: Vec::new() }))
+                Ok(RunPart::End(Checkpoint { peer, replica, cursor, context, scope, documents: Vec::new() }))
             }
         }
     }

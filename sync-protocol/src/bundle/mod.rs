@@ -13,7 +13,7 @@
 //! | `format.rs` | what the first and the last frame say |
 //!
 //! A bundle is checked with the namespace's key against damage and mix-ups. It is **not encrypted**: who has the file can
-//! read it.
+//! read it. It also passes no [guard](crate::door): it holds all that its writer holds, and who imports it takes all of it.
 //!
 //! ```
 //! use crdt_core::{DocumentId, Durability, Head, Life, MemoryStore, Namespace, Replica, ReplicaId, TransactionError};

@@ -107,8 +107,9 @@ pub async fn converse(
         }
         Ok(End::Theirs(reason)) => {
             talk.farewell(false).await;
-            match (until, reason) {
-                (_, EndReason::Done) | (Until::Closed, EndReason::Closed) => Ok(()),
+            match (talk.session.refusal(), until, reason) {
+                (Some(refusal), ..) => Err(StreamError::NotAdmitted(refusal.clone())),
+                (None, _, EndReason::Done) | (None, Until::Closed, EndReason::Closed) => Ok(()),
                 _ => Err(StreamError::Ended(reason)),
             }
         }

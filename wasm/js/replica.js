@@ -1,0 +1,234 @@
+// The replica: what an app holds.
+
+import { Core, protocolVersion as version } from "./bindings.js";
+import * as check from "./check.js";
+import { call, describe, refuseWhileResolving } from "./custom.js";
+import { RejoinError } from "./error.js";
+import { Session } from "./session.js";
+import { Scope, Transaction } from "./transaction.js";
+import { decode } from "./value.js";
+import { DocumentView } from "./view.js";
+
+/** Documents read at a time. */
+const PAGE = 256;
+const OPEN = Symbol("open");
+
+let isLoaded = false;
+
+/** Called by the entries when the module is there. */
+export const loaded = () => {
+  isLoaded = true;
+};
+
+const needModule = () => {
+  if (!isLoaded) throw new RejoinError("not-initialized", "the module is not loaded yet: `await init()` comes first");
+};
+
+export function protocolVersion() {
+  needModule();
+  return version();
+}
+
+export class Replica {
+  #core;
+  #now;
+  #random;
+  #subscribers = new Set();
+  #telling = false;
+
+  constructor(key, core, now, random) {
+    if (key !== OPEN) throw new RejoinError("argument", "a replica is opened with Replica.open()");
+    this.#core = core;
+    this.#now = now;
+    this.#random = random;
+    this.replicaId = core.replicaId();
+  }
+
+  static open(options) {
+    needModule();
+    const { secret, collections = {}, deleteWins = [], state, durable = false } = check.object(options, "the options");
+    const now = check.callback(options.now ?? Date.now, "`now`");
+    const random = check.callback(options.random ?? drawRandom, "`random`");
+    const key = typeof secret === "string" ? encodeText(secret) : check.bytes(secret, "the secret");
+    const core = new Core(key, uuid(random(16), 4), random(8), durable === true);
+    const replica = new Replica(OPEN, core, now, random);
+    const winning = new Set(deleteWins);
+    for (const [name, fields] of Object.entries(check.object(collections, "the collections"))) {
+      replica.declare(name, fields, { deleteWins: winning.delete(name) });
+    }
+    for (const name of winning) replica.declare(name, {}, { deleteWins: true });
+    if (state !== undefined) replica.import(state);
+    return replica;
+  }
+
+  declare(collection, fields, { deleteWins = false } = {}) {
+    const core = this.#open();
+    const [described, functions] = describe(fields);
+    core.declare(check.text(collection, "a collection"), described, functions, deleteWins);
+  }
+
+  transaction(edit) {
+    check.callback(edit, "the edit");
+    const core = this.#open();
+    let value;
+    const dot = core.transact(this.#time(), (send) => {
+      const scope = new Scope(send, () => this.#newId());
+      try {
+        value = edit(new Transaction(scope));
+        refusePromise(value);
+      } finally {
+        scope.end();
+      }
+    });
+    this.#tell();
+    return { value, dot: decode(dot) };
+  }
+
+  get(collection, id) {
+    const place = [check.text(collection, "a collection"), check.text(id, "an id")];
+    const core = this.#open();
+    return decode(call(() => core.get(...place)));
+  }
+
+  list(collection) {
+    this.#open();
+    return this.#pages(check.text(collection, "a collection"));
+  }
+
+  *#pages(collection) {
+    for (let after = "", page; page === undefined || page.length === PAGE; ) {
+      const core = this.#open();
+      page = decode(call(() => core.list(collection, after, PAGE)));
+      yield* page;
+      after = page.at(-1)?.[0];
+    }
+  }
+
+  document(collection, id) {
+    const place = [check.text(collection, "a collection"), check.text(id, "an id")];
+    const view = this.#open().view(...place);
+    return view && new DocumentView(view, place[1]);
+  }
+
+  subscribe(callback) {
+    const subscriber = { callback: check.callback(callback, "a subscriber") };
+    this.#open().listen(true);
+    this.#subscribers.add(subscriber);
+    return () => {
+      this.#subscribers.delete(subscriber);
+    };
+  }
+
+  session({ timeoutMs = 30_000 } = {}) {
+    const timeout = check.milliseconds(timeoutMs, "`timeoutMs`");
+    const core = this.#open().session(this.#random(8), timeout, this.#time());
+    return new Session(core, {
+      now: () => this.#time(),
+      open: () => this.#open(),
+      tell: () => this.#tell(),
+    });
+  }
+
+  export() {
+    return this.#open().export();
+  }
+
+  import(state) {
+    const cells = this.#open().import(check.bytes(state, "a state"));
+    this.#tell();
+    return cells;
+  }
+
+  root() {
+    return this.#open().root();
+  }
+
+  canonicalBytes() {
+    return this.#open().canonicalBytes();
+  }
+
+  close() {
+    if (this.#core === undefined) return;
+    // Refused while the replica is in use further up.
+    this.#core.listen(false);
+    this.#core.free();
+    this.#core = undefined;
+    this.#subscribers.clear();
+  }
+
+  #open() {
+    refuseWhileResolving();
+    if (this.#core === undefined) throw new RejoinError("closed", "the replica was closed");
+    return this.#core;
+  }
+
+  #time() {
+    return check.milliseconds(this.#now.call(undefined), "what `now` gives");
+  }
+
+  /** A random id that is also roughly in the order of creation: a UUIDv7. */
+  #newId() {
+    const bytes = new Uint8Array(16);
+    bytes.set(check.bytes(this.#random(10), "what `random` gives").subarray(0, 10), 6);
+    // The milliseconds are the upper 48 of these 64 bits; the lower 16 are random.
+    const low = (bytes[6] << 8) | bytes[7];
+    new DataView(bytes.buffer).setBigUint64(0, (BigInt(this.#time()) << 16n) | BigInt(low));
+    const hex = Array.from(uuid(bytes, 7), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+  }
+
+  /** Tells the subscribers what happened, in order. A subscriber that changes something is told of it after this. */
+  #tell() {
+    if (this.#telling) return;
+    this.#telling = true;
+    try {
+      for (let events; (events = this.#takeEvents()) !== undefined; ) {
+        for (const event of events) this.#tellAll(event);
+      }
+    } finally {
+      this.#telling = false;
+    }
+  }
+
+  #takeEvents() {
+    if (this.#subscribers.size > 0) return decode(this.#core.takeEvents());
+    this.#core?.listen(false);
+    return undefined;
+  }
+
+  #tellAll(event) {
+    for (const subscriber of [...this.#subscribers]) {
+      if (!this.#subscribers.has(subscriber)) continue;
+      try {
+        subscriber.callback.call(undefined, event);
+      } catch (error) {
+        report(error);
+      }
+    }
+  }
+}
+
+const drawRandom = (length) => crypto.getRandomValues(new Uint8Array(length));
+
+const encodeText = (secret) => new TextEncoder().encode(check.text(secret, "the secret"));
+
+/** Gives 16 bytes the marks of a UUID version. */
+function uuid(random, version) {
+  const bytes = Uint8Array.from(check.bytes(random, "what `random` gives"));
+  bytes[6] = (bytes[6] & 0x0f) | (version << 4);
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  return bytes;
+}
+
+function refusePromise(value) {
+  if (typeof value?.then !== "function") return;
+  // What it does after the transaction fails, and nobody waits for it.
+  Promise.resolve(value).catch(() => {});
+  throw new RejoinError("async-transaction", "a transaction cannot wait: do what is asynchronous before or after it");
+}
+
+/** An error of a subscriber is the app's: it surfaces like one thrown in an event listener. */
+function report(error) {
+  if (typeof reportError === "function") reportError(error);
+  else queueMicrotask(() => { throw error; });
+}

@@ -1,0 +1,155 @@
+// Transactions and the documents that they edit.
+
+import { idFromKey } from "./bindings.js";
+import * as check from "./check.js";
+import { call } from "./custom.js";
+import { RejoinError } from "./error.js";
+import { decode, encode } from "./value.js";
+
+/** The way to the module while a transaction runs. */
+export class Scope {
+  #edit;
+
+  constructor(edit, newId) {
+    this.#edit = edit;
+    this.newId = newId;
+  }
+
+  /** Sends one edit, or a read of what the transaction sees. */
+  send(...request) {
+    const edit = this.#edit;
+    if (edit === undefined) {
+      throw new RejoinError("transaction-ended", "the transaction is over; its documents cannot be used any more");
+    }
+    return decode(call(() => edit(encode(request))));
+  }
+
+  end() {
+    this.#edit = undefined;
+  }
+}
+
+export class Transaction {
+  #scope;
+
+  constructor(scope) {
+    this.#scope = scope;
+  }
+
+  create(collection) {
+    return this.#ensure(collection, this.#scope.newId());
+  }
+
+  createWithKey(collection, key) {
+    const name = check.text(collection, "a collection");
+    return this.#ensure(name, idFromKey(name, check.text(key, "a key")));
+  }
+
+  #ensure(collection, id) {
+    const document = this.open(collection, id);
+    document.ensure();
+    return document;
+  }
+
+  open(collection, id) {
+    const place = [check.text(collection, "a collection"), check.text(id, "an id")];
+    // Tells at once when the id is none, or the transaction is over.
+    this.#scope.send("map", ...place, []);
+    return new DocumentMut(this.#scope, place, []);
+  }
+
+  delete(collection, id) {
+    this.open(collection, id).delete();
+  }
+
+  get(collection, id) {
+    return this.#scope.send("read", check.text(collection, "a collection"), check.text(id, "an id"), []);
+  }
+}
+
+class DocumentMut {
+  #scope;
+  #place;
+  #path;
+
+  constructor(scope, place, path) {
+    this.#scope = scope;
+    this.#place = place;
+    this.#path = path;
+  }
+
+  get id() {
+    return this.#place[1];
+  }
+
+  #send(operation, ...rest) {
+    return this.#scope.send(operation, ...this.#place, this.#path, ...rest);
+  }
+
+  #field(operation, field, ...rest) {
+    this.#send(operation, check.text(field, "a field"), ...rest);
+  }
+
+  set(field, value) {
+    this.#field("set", field, value);
+  }
+
+  resolve(field, value) {
+    this.#field("resolve", field, value);
+  }
+
+  remove(field) {
+    this.#field("remove", field);
+  }
+
+  increment(field, step = 1) {
+    this.#field("increment", field, check.whole(step, "a step"));
+  }
+
+  decrement(field, step = 1) {
+    this.#field("increment", field, check.whole(-check.whole(step, "a step"), "a step"));
+  }
+
+  reset(field) {
+    this.#field("reset", field);
+  }
+
+  addTo(field, element) {
+    this.#field("addTo", field, element);
+  }
+
+  removeFrom(field, element) {
+    this.#field("removeFrom", field, element);
+  }
+
+  enable(field) {
+    this.#field("enable", field);
+  }
+
+  disable(field) {
+    this.#field("disable", field);
+  }
+
+  map(field) {
+    const map = new DocumentMut(this.#scope, this.#place, [...this.#path, check.text(field, "a field")]);
+    // Tells at once when the field is none, or is no map.
+    map.#send("map");
+    return map;
+  }
+
+  ensure() {
+    this.#send("ensure");
+  }
+
+  delete() {
+    this.#send("delete");
+  }
+
+  erase() {
+    this.#send("erase");
+  }
+
+  get() {
+    return this.#send("get");
+  }
+}

@@ -1,0 +1,134 @@
+//! Events, statuses and siblings as values, in the form that `js/rejoin.d.ts` declares.
+
+use crdt_core::{
+    ChangeEvent, ChangeKind, DocumentChange, FieldChange, Fingerprint, Life, Origin, Payload, Sibling, Value,
+};
+use sync_protocol::{EndReason, SessionEvent, Status, Traffic, Way};
+
+use crate::bridge::{dot, hex, list, number, object, uuid};
+
+pub(crate) fn root(root: Fingerprint) -> String {
+    hex(&root.0.to_be_bytes())
+}
+
+fn life(life: Life) -> Value {
+    hex(&life.0.to_be_bytes()).into()
+}
+
+pub(crate) fn sibling(sibling: &Sibling<'_, Payload>) -> Value {
+    let ms = i64::try_from(sibling.by.stamp.hlc.ms()).unwrap_or(i64::MAX);
+    object([
+        ("value", sibling.value.value().cloned()),
+        ("replica", Some(uuid(sibling.by.replica().as_bytes()).into())),
+        ("time", Some(Value::Timestamp(ms))),
+        ("dot", Some(dot(sibling.by.dot()))),
+    ])
+}
+
+pub(crate) fn change(event: &ChangeEvent) -> Value {
+    let origin = match event.origin {
+        Origin::Local(own) => object([("type", Some("local".into())), ("dot", Some(dot(own)))]),
+        Origin::Peer(peer) => {
+            object([("type", Some("peer".into())), ("replica", Some(uuid(peer.as_bytes()).into()))])
+        }
+    };
+    object([
+        ("sequence", Some(number(event.sequence))),
+        ("origin", Some(origin)),
+        ("documents", Some(list(&mut event.documents.iter().map(document)))),
+        ("andMore", Some(event.and_more.into())),
+    ])
+}
+
+fn document(change: &DocumentChange) -> Value {
+    let kind = match change.kind {
+        ChangeKind::Appeared => "appeared",
+        ChangeKind::Updated => "updated",
+        ChangeKind::Disappeared => "disappeared",
+        ChangeKind::Hidden => "hidden",
+    };
+    object([
+        ("collection", Some((&*change.address.collection).into())),
+        ("id", Some(uuid(change.address.id.as_bytes()).into())),
+        ("kind", Some(kind.into())),
+        ("fields", Some(list(&mut change.fields.iter().map(field)))),
+    ])
+}
+
+fn field(change: &FieldChange) -> Value {
+    object([
+        ("path", Some(list(&mut change.path.iter().map(|name| Value::from(&**name))))),
+        ("conflicted", Some(change.conflicted.into())),
+    ])
+}
+
+pub(crate) fn status(status: &Status) -> Value {
+    let peer = status.peer.map(|(replica, at)| {
+        object([("replica", Some(uuid(replica.as_bytes()).into())), ("life", Some(life(at)))])
+    });
+    object([
+        ("peer", peer),
+        ("peerIsDurable", Some(status.peer_is_durable.into())),
+        ("settled", Some(status.settled.into())),
+        ("ended", status.ended.map(end_reason)),
+        ("cursor", Some(number(status.cursor))),
+        ("acknowledged", Some(number(status.acknowledged))),
+        ("peerRoot", status.peer_root.map(|at| root(at).into())),
+        ("way", status.way.map(way)),
+        ("traffic", Some(traffic(&status.traffic))),
+    ])
+}
+
+fn traffic(traffic: &Traffic) -> Value {
+    object([
+        ("messagesSent", Some(number(traffic.messages_sent))),
+        ("bytesSent", Some(number(traffic.bytes_sent))),
+        ("messagesReceived", Some(number(traffic.messages_received))),
+        ("bytesReceived", Some(number(traffic.bytes_received))),
+    ])
+}
+
+fn way(way: Way) -> Value {
+    Value::from(match way {
+        Way::InSync => "in-sync",
+        Way::Resume => "resume",
+        Way::VersionVector => "version-vector",
+        Way::Full => "full",
+    })
+}
+
+fn end_reason(reason: EndReason) -> Value {
+    Value::from(match reason {
+        EndReason::Done => "done",
+        EndReason::Closed => "closed",
+        EndReason::TimedOut => "timed-out",
+        EndReason::Failed => "failed",
+        _ => "other",
+    })
+}
+
+pub(crate) fn session_event(event: &SessionEvent) -> Value {
+    let named = |name: &str| ("type", Some(Value::from(name)));
+    match *event {
+        SessionEvent::Connected { replica, life: at, skew_ms } => object([
+            named("connected"),
+            ("replica", Some(uuid(replica.as_bytes()).into())),
+            ("life", Some(life(at))),
+            ("skewMs", Some(skew_ms.into())),
+        ]),
+        SessionEvent::Sending(by) => object([named("sending"), ("way", Some(way(by)))]),
+        SessionEvent::Applied { cells, checkpoint } => object([
+            named("applied"),
+            ("cells", Some(number(cells))),
+            ("checkpoint", Some(checkpoint.into())),
+        ]),
+        SessionEvent::Acknowledged { sequence } => {
+            object([named("acknowledged"), ("sequence", Some(number(sequence)))])
+        }
+        SessionEvent::RootsDiffer { repairing } => {
+            object([named("roots-differ"), ("repairing", Some(repairing.into()))])
+        }
+        SessionEvent::Ended(reason) => object([named("ended"), ("reason", Some(end_reason(reason)))]),
+        _ => object([named("other")]),
+    }
+}
