@@ -5,12 +5,14 @@
 mod shared;
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crdt_core::Replica;
+use crdt_core::{Refusal, Replica};
 use shared::Shared;
 use support::{START_MS, replica};
-use sync_protocol::drive::{Framed, StreamError, Until, framed, write_message};
+use sync_protocol::door::{Applicant, Rules};
+use sync_protocol::drive::{Framed, StreamError, Until, Wake, converse, framed, write_message};
 use sync_protocol::{Config, EndReason, Session, SessionError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -371,4 +373,27 @@ async fn who_sends_and_does_not_read_is_not_read() {
     let applied = a.replica.lock().unwrap().head().unwrap().sequence;
     // What fits the line, what waits in 64 KiB of output, and what may wait before that.
     assert!((1_024..20_000).contains(&applied), "{applied} of {sent} were applied");
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_learns_why_and_gets_nothing() {
+    let (a, b) = (Shared::new(1), Shared::new(2));
+    a.set(1, 0, "title", "the server's");
+    b.set(2, 0, "title", "the applicant's");
+    let (roots, wake) = ((a.root(), b.root()), Wake::new());
+    let guard = |_: &Applicant<'_>| -> Result<Rules, Refusal> { Err(Refusal::new(401, "a token is needed")) };
+    let (one, other) = duplex(1024);
+    let (mut one, mut other) = (framed(one), framed(other));
+    let mut guarded = Session::new(Config::new(1), START_MS).guarded_by(Arc::new(guard));
+    let mut applicant = Session::new(Config::new(2), START_MS);
+    let (mut here, mut there) = (a.clone(), b.clone());
+    let (at_a, at_b) = tokio::join!(
+        converse(&mut guarded, &mut here, &mut one, Until::Closed, &wake, START_MS, |_| {}),
+        converse(&mut applicant, &mut there, &mut other, Until::Settled, &wake, START_MS, |_| {})
+    );
+    for ended in [at_a, at_b] {
+        let Err(StreamError::NotAdmitted(refusal)) = ended else { panic!("{ended:?}") };
+        assert_eq!(refusal, Refusal::new(401, "a token is needed"));
+    }
+    assert_eq!((a.root(), b.root()), roots);
 }
