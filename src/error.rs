@@ -34,6 +34,14 @@ pub enum Error {
     #[cfg(feature = "sync")]
     #[error(transparent)]
     Sync(#[from] sync_protocol::drive::StreamError),
+    /// A bundle that was not written. The file is as it was.
+    #[cfg(feature = "sync")]
+    #[error(transparent)]
+    Export(#[from] sync_protocol::bundle::ExportError),
+    /// A bundle that was not imported.
+    #[cfg(feature = "sync")]
+    #[error(transparent)]
+    Import(#[from] sync_protocol::bundle::ImportError),
     /// A network or file operation of yours.
     #[error(transparent)]
     Io(#[from] std::io::Error),

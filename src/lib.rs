@@ -40,13 +40,15 @@
 //! | [`DocumentView`], [`MapView`] | read them, and their conflicts |
 //! | [`Collection`], [`FieldType`], [`Resolver`] | say how simultaneous edits come together |
 //! | [`Database::sync`], [`Database::serve`], [`SyncReport`] | exchange changes over a stream |
+//! | [`Database::export_changes`], [`Database::import_changes`], [`For`] | exchange changes in files |
 //! | [`SyncOptions`], [`door`], [`Database::rejected`] | say who may connect and write; what becomes of a refused change |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
 //! | [`Error`] | what can go wrong, and what to do |
 //! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
 //!
-//! Features, both on by default: `sqlite` (the database), `sync` (the sessions).
+//! Features that are on by default: `sqlite` (the database), `sync` (the sessions). Others: `tokio` and `websocket`
+//! (`Database::converse`: sync and live changes in async programs).
 
 pub use crdt_core as core;
 #[cfg(feature = "sqlite")]
@@ -61,10 +63,14 @@ pub mod door {
     pub use sync_protocol::door::{Applicant, Authenticate, Authorize, Reads, Right, Rules, Terms};
 }
 
+#[cfg(all(feature = "sqlite", feature = "sync"))]
+mod bundle;
 #[cfg(feature = "sqlite")]
 mod database;
 #[cfg(feature = "sqlite")]
 mod error;
+#[cfg(all(feature = "sqlite", feature = "tokio"))]
+mod live;
 #[cfg(feature = "sqlite")]
 mod options;
 #[cfg(all(feature = "sqlite", feature = "sync"))]
@@ -84,6 +90,8 @@ pub use options::OpenOptions;
 pub use sqlite_adapter::{Identity, Report};
 #[cfg(all(feature = "sqlite", feature = "sync"))]
 pub use sync::{RejectedChange, SyncOptions, SyncReport};
+#[cfg(feature = "sync")]
+pub use sync_protocol::bundle::{Exported, For, Imported, Missing};
 #[cfg(feature = "sqlite")]
 pub use tx::Tx;
 #[cfg(feature = "sqlite")]

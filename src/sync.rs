@@ -117,6 +117,12 @@ impl Database {
         self.serve_with(stream, &SyncOptions::new())
     }
 
+    /// For those who carry the messages of a [`Session`] over a transport of their own: gives the session the replica for
+    /// one step at a time. `examples/any_transport.rs` shows it.
+    pub fn endpoint(&self) -> impl Endpoint + '_ {
+        Shared(self)
+    }
+
     /// As [`Database::sync`], with a token to show.
     ///
     /// # Errors
@@ -149,26 +155,25 @@ impl Database {
     ) -> Result<SyncReport, Error> {
         let mut session = self.session(options)?;
         let result = exchange(&mut session, &mut Shared(self), stream, speaks_first, now_ms);
-        let (mut cells_received, mut clock_skew_ms, mut refused) = (0, 0, Vec::new());
+        let mut heard = Heard::default();
         while let Some(event) = session.poll_event() {
-            match event {
-                SessionEvent::Applied { cells, .. } => cells_received += cells,
-                SessionEvent::Connected { skew_ms, .. } => clock_skew_ms = skew_ms,
-                SessionEvent::ChangeRefused { dot, refusal, .. } => refused.push((dot, refusal)),
-                _ => {}
-            }
+            heard.event(event);
         }
         result?;
+        self.report(&session, heard)
+    }
+
+    pub(crate) fn report(&self, session: &Session, heard: Heard) -> Result<SyncReport, Error> {
         let status = session.status();
         Ok(SyncReport {
             peer: status.peer.map(|(replica, _)| replica),
             way: status.way,
-            cells_received,
+            cells_received: heard.cells,
             traffic: status.traffic,
             in_sync: status.peer_root == Some(self.root()?),
-            clock_skew_ms,
+            clock_skew_ms: heard.skew_ms,
             terms: status.terms.unwrap_or(Terms::OPEN),
-            refused,
+            refused: heard.refused,
         })
     }
 
@@ -221,8 +226,27 @@ impl Database {
     }
 }
 
+/// What the events of a session say for the report.
+#[derive(Clone, Default)]
+pub(crate) struct Heard {
+    cells: u64,
+    skew_ms: i64,
+    refused: Vec<(Dot, Refusal)>,
+}
+
+impl Heard {
+    pub(crate) fn event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Applied { cells, .. } => self.cells += cells,
+            SessionEvent::Connected { skew_ms, .. } => self.skew_ms = skew_ms,
+            SessionEvent::ChangeRefused { dot, refusal, .. } => self.refused.push((dot, refusal)),
+            _ => {}
+        }
+    }
+}
+
 /// Locks the database for one step of a session at a time.
-struct Shared<'d>(&'d Database);
+pub(crate) struct Shared<'d>(pub(crate) &'d Database);
 
 impl Endpoint for Shared<'_> {
     type Store = SqliteStore;

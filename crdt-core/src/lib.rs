@@ -130,7 +130,7 @@ pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
     Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Judgement, Position, Refusals,
-    Replica, Window, Withdrawal, renew_identity,
+    Replica, RunPart, Window, Withdrawal, renew_identity,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};

@@ -2,7 +2,8 @@
 //!
 //! This crate does no I/O and reads no clock: a [`Session`] takes messages and the time, and gives messages, events and
 //! the next deadline. Anything that carries bytes carries a session; [`drive`] has the driver for every
-//! `Read + Write` stream, and one that connects two replicas in memory.
+//! `Read + Write` stream, one that connects two replicas in memory, and with the feature `tokio` or `websocket` one for
+//! async streams and messages, which has a timer. [`bundle`] does without a conversation: changes in a file.
 //!
 //! # Map
 //!
@@ -17,6 +18,7 @@
 //! | `message.rs` | the messages and their bytes |
 //! | `seal.rs` | tells damaged, repeated, missing and foreign messages apart |
 //! | [`drive`] | drivers |
+//! | [`bundle`] | changes in a file, for devices that never meet |
 //!
 //! `PROTOCOL.md` specifies every byte.
 //!
@@ -41,6 +43,7 @@
 //! # }
 //! ```
 
+pub mod bundle;
 pub mod door;
 pub mod drive;
 mod end_reason;

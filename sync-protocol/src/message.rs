@@ -31,7 +31,7 @@ pub const MAX_HELLO_BYTES: usize = 160;
 pub(crate) const MAX_VECTOR_ENTRIES: usize = 200;
 
 /// Steps and context entries in one message.
-const MAX_ENTRIES: usize = 1 << 16;
+pub(crate) const MAX_ENTRIES: usize = 1 << 16;
 
 const MAGIC: [u8; 2] = *b"rj";
 
@@ -370,7 +370,7 @@ fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
 }
 
 /// Dots with their ids: those of a context are of replicas that the batch need not mention.
-fn put_dots(out: &mut Vec<u8>, dots: &[Dot]) {
+pub(crate) fn put_dots(out: &mut Vec<u8>, dots: &[Dot]) {
     put_unsigned(out, dots.len() as u64);
     let mut last = 0u64;
     for dot in dots {
@@ -380,7 +380,7 @@ fn put_dots(out: &mut Vec<u8>, dots: &[Dot]) {
     }
 }
 
-fn read_dots(reader: &mut Reader<'_>) -> Result<Vec<Dot>, DecodeError> {
+pub(crate) fn read_dots(reader: &mut Reader<'_>) -> Result<Vec<Dot>, DecodeError> {
     let count = reader.count("context entries")?;
     if count > MAX_ENTRIES {
         return Err(DecodeError::Invalid("more context entries than a message may have"));

@@ -9,15 +9,24 @@ pub fn all() -> Result<(), String> {
     run("cargo", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?;
     run_with("cargo", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])?;
     run("cargo", &["test", "--workspace"])?;
+    asynchronous()?;
     features()?;
     examples()?;
     wasm()?;
     core_dependencies()
 }
 
+/// The async drivers, which are features that nobody gets unasked.
+fn asynchronous() -> Result<(), String> {
+    let drivers = ["--test", "async_streams", "--test", "async_websockets"];
+    run("cargo", &[&["test", "--package", "sync-protocol", "--all-features"], &drivers[..]].concat())?;
+    run("cargo", &["test", "--package", "rejoin", "--all-features", "--test", "live"])?;
+    run("cargo", &["test", "--package", "sync-protocol", "--package", "rejoin", "--all-features", "--doc"])
+}
+
 /// Each part of the facade also builds without the others.
 fn features() -> Result<(), String> {
-    for features in ["", "sqlite", "sync"] {
+    for features in ["", "sqlite", "sync", "tokio", "sqlite,websocket"] {
         run("cargo", &["check", "--package", "rejoin", "--no-default-features", "--features", features])?;
     }
     Ok(())
@@ -25,7 +34,7 @@ fn features() -> Result<(), String> {
 
 fn examples() -> Result<(), String> {
     run("cargo", &["run", "--release", "--example", "offline_first", "--", "--small"])?;
-    for example in ["conflicts", "counters_and_sets", "resolvers"] {
+    for example in ["conflicts", "counters_and_sets", "resolvers", "any_transport", "usb_stick"] {
         run("cargo", &["run", "--release", "--example", example])?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::refuse::{self, Verdicts};
 use super::{Replica, transact};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
-use crate::event::Origin;
+use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::refusal::{Judge, RefusedChange};
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
@@ -77,6 +77,15 @@ pub struct Refusals {
     pub changes: Vec<RefusedChange>,
     /// Every document that they would have changed, with the cells that the peer may read; some have none.
     pub documents: Vec<(Address, Document)>,
+}
+
+/// What [`Replica::apply_run`] reads next.
+#[derive(Clone, Debug)]
+pub enum RunPart {
+    /// Some of the cells.
+    Batch(Vec<(Address, Document)>),
+    /// What they lead to. Its own documents are not looked at.
+    End(Checkpoint),
 }
 
 /// What a checkpoint did.
@@ -240,7 +249,7 @@ impl<S: Store> Replica<S> {
     /// [`ApplyError`]; nothing is changed.
     pub fn apply_judged(
         &mut self,
-        checkpoint: Checkpoint,
+        mut checkpoint: Checkpoint,
         judgement: Option<Judgement<'_>>,
     ) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
@@ -274,44 +283,63 @@ impl<S: Store> Replica<S> {
                 merge_all(store, &mut merge, verdicts.admitted(documents))?;
                 index += 1;
             }
-            merge_all(store, &mut merge, verdicts.admitted(checkpoint.documents))?;
+            let documents = core::mem::take(&mut checkpoint.documents);
+            merge_all(store, &mut merge, verdicts.admitted(documents))?;
             if !verdicts.note(store, checkpoint.peer)? {
                 return Err(ApplyError::TooManyRefusals);
             }
             if index > 0 {
                 store.clear_staged(checkpoint.peer)?;
             }
-            let cells = merge.cells;
-            let before = merge.sequence();
-            let mut rose = false;
-            let believed = if judgement.is_some() { &[] } else { &checkpoint.context[..] };
-            for dot in believed.iter().filter(|dot| dot.replica != own.replica) {
-                rose |= store.raise_context(*dot, before + 1)?;
-            }
-            if rose && merge.is_empty() {
-                merge.append(store)?;
-            }
-            let event = merge.finish(store, Origin::Peer(checkpoint.replica))?;
-            let known = store.peer(checkpoint.peer)?;
-            let acked = known.map_or(0, |peer| peer.acked);
-            let own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
-            let claimed =
-                known.filter(|peer| peer.replica == checkpoint.replica).map_or(0, |peer| peer.claimed);
-            let claimed = claimed.max(own.map_or(0, |dot| dot.counter));
-            let known = known.filter(|peer| peer.scope == checkpoint.scope).map_or(0, |peer| peer.cursor);
-            let cursor = known.max(checkpoint.cursor);
-            store.set_peer(&PeerRecord {
-                life: checkpoint.peer,
-                replica: checkpoint.replica,
-                cursor,
-                acked,
-                scope: checkpoint.scope,
-                claimed,
-            })?;
+            let (cells, before) = (merge.cells, merge.sequence());
+            let event = conclude(store, merge, own, &checkpoint, judgement.is_none())?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             Ok((Applied { sequence, cells, refused, held: false }, event))
+        })?;
+        if let (Some(events), Some(event)) = (events, event) {
+            events.push(event);
+        }
+        Ok(applied)
+    }
+
+    /// As [`Replica::apply`], with batches that are read one after the other within the transaction instead of staged
+    /// before it: from a file, say. The checkpoint comes last. Nobody else can write to the store meanwhile, and no judge
+    /// is asked.
+    ///
+    /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
+    ///
+    /// # Errors
+    /// Those of `next`, and [`ApplyError`]; nothing is changed.
+    pub fn apply_run<E: From<ApplyError> + From<StoreError>>(
+        &mut self,
+        mut next: impl FnMut() -> Result<RunPart, E>,
+    ) -> Result<Applied, E> {
+        let Self { store, collections, events, .. } = self;
+        let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
+            let mut head = store.head()?;
+            let (own, life) = (Dot::new(head.replica, head.counter), head.life);
+            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let checkpoint = loop {
+                match next()? {
+                    RunPart::Batch(documents) => merge_all(store, &mut merge, documents)?,
+                    RunPart::End(checkpoint) => break checkpoint,
+                }
+            };
+            if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
+                return Err(ApplyError::Forked.into());
+            }
+            let (cells, before) = (merge.cells, merge.sequence());
+            // What was once written here comes back: that makes no peer of oneself.
+            let event = if checkpoint.peer == life {
+                merge.finish(store, Origin::Peer(checkpoint.replica))?
+            } else {
+                conclude(store, merge, own, &checkpoint, true)?
+            };
+            store.set_head(&head)?;
+            let sequence = (head.sequence > before).then_some(head.sequence);
+            Ok::<_, E>((Applied { sequence, cells, ..Applied::default() }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
@@ -399,6 +427,43 @@ pub(super) fn staged<S: Store>(
 ) -> Result<Option<Vec<(Address, Document)>>, ApplyError> {
     let Some(bytes) = store.staged(peer, index)? else { return Ok(None) };
     Ok(Some(decode_batch(&mut Reader::new(&bytes), &mut Dictionary::new(), limits)?))
+}
+
+/// After its cells: learns what the peer has seen, if it is believed, takes the step in the change order, and moves the
+/// cursor.
+fn conclude<S: Store>(
+    store: &mut S,
+    mut merge: Merge<'_>,
+    own: Dot,
+    checkpoint: &Checkpoint,
+    believe: bool,
+) -> Result<Option<ChangeEvent>, StoreError> {
+    let before = merge.sequence();
+    let mut rose = false;
+    let believed = if believe { &checkpoint.context[..] } else { &[] };
+    for dot in believed.iter().filter(|dot| dot.replica != own.replica) {
+        rose |= store.raise_context(*dot, before + 1)?;
+    }
+    if rose && merge.is_empty() {
+        merge.append(store)?;
+    }
+    let event = merge.finish(store, Origin::Peer(checkpoint.replica))?;
+    let known = store.peer(checkpoint.peer)?;
+    let acked = known.map_or(0, |peer| peer.acked);
+    let its_own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
+    let claimed = known.filter(|peer| peer.replica == checkpoint.replica).map_or(0, |peer| peer.claimed);
+    let claimed = claimed.max(its_own.map_or(0, |dot| dot.counter));
+    let known = known.filter(|peer| peer.scope == checkpoint.scope).map_or(0, |peer| peer.cursor);
+    let cursor = known.max(checkpoint.cursor);
+    store.set_peer(&PeerRecord {
+        life: checkpoint.peer,
+        replica: checkpoint.replica,
+        cursor,
+        acked,
+        scope: checkpoint.scope,
+        claimed,
+    })?;
+    Ok(event)
 }
 
 fn merge_all<S: Store>(

@@ -21,7 +21,9 @@ mod refuse;
 mod reject;
 mod undo;
 
-pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, Window};
+pub use exchange::{
+    Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
+};
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
 
@@ -297,6 +299,10 @@ pub fn renew_identity<S: Store>(
             dots: Vec::new(),
             documents: Vec::new(),
         })?;
+    }
+    // What peers have acknowledged is counted in the change order of the life that ends here.
+    for peer in store.peers()?.into_iter().filter(|peer| peer.acked > 0) {
+        store.set_peer(&PeerRecord { acked: 0, ..peer })?;
     }
     (head.replica, head.life, head.counter, head.offered) = (replica, life, 0, 0);
     store.set_head(head)

@@ -6,8 +6,9 @@
 
 use std::io::{self, Read, Write};
 
-use crdt_core::{Refusal, Replica, Store};
+use crdt_core::Refusal;
 
+use super::Endpoint;
 use crate::EndReason;
 use crate::session::{Session, SessionError};
 
@@ -33,26 +34,12 @@ pub enum StreamError {
     /// The guard, theirs or ours, did not let the applicant in. Nothing was exchanged.
     #[error("not admitted: {0}")]
     NotAdmitted(Refusal),
+    /// The peer takes turns, and this driver does not, or the other way round. Both ends need the same kind of driver.
+    #[error("the peer uses another kind of driver: both ends have to take turns, or neither")]
+    OtherDriver,
     /// The peer ended the session.
     #[error("the peer ended the session: {0:?}")]
     Ended(EndReason),
-}
-
-/// Gives a driver the replica for the time of one step: a [`Replica`] itself, or one behind a lock.
-pub trait Endpoint {
-    /// What keeps the replica's state.
-    type Store: Store;
-
-    /// Does one step with the replica.
-    fn with<R>(&mut self, step: impl FnOnce(&mut Replica<Self::Store>) -> R) -> R;
-}
-
-impl<S: Store> Endpoint for Replica<S> {
-    type Store = S;
-
-    fn with<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> R {
-        step(self)
-    }
 }
 
 /// Syncs over a stream until both sides have everything, then returns. The stream stays open.

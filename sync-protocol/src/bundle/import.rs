@@ -1,0 +1,254 @@
+//! Taking a bundle in: one pass, one transaction.
+
+use std::fmt;
+use std::io::{self, BufReader, Read};
+
+use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
+use crdt_core::{
+    ApplyError, Checkpoint, Dot, Fingerprint, Head, Life, Limits, Replica, ReplicaId, RunPart, Store,
+    StoreError,
+};
+
+use super::format::{Base, End, Header};
+use super::frames::{FrameReader, Kind};
+use crate::drive::Endpoint;
+
+/// What an import did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Who wrote the bundle.
+    pub replica: ReplicaId,
+    /// In which of its lives.
+    pub life: Life,
+    /// When, by its own wall clock, in milliseconds since 1970.
+    pub written_ms: u64,
+    /// Cells that changed here; 0 when everything was known.
+    pub cells: u64,
+    /// The position in the writer's change order that the bundle leads to.
+    pub sequence: u64,
+    /// What should have come before it and is not here; `None` when there is no gap.
+    pub missing: Option<Missing>,
+    /// After the import this store holds the same as the writer did.
+    pub in_sync: bool,
+}
+
+/// What is missing before a bundle. Its cells were merged all the same; import what is missing, or a bundle
+/// [for anyone](super::For::Anyone), and then this one again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Steps of the writer's change order.
+    Steps {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// The bundle is for somebody who had seen these transactions, and all before them by the same replicas.
+    Transactions(Vec<Dot>),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Steps { first, last } if first == last => {
+                write!(f, "change {first} of that device is still missing")
+            }
+            Self::Steps { first, last } => {
+                write!(f, "changes {first} to {last} of that device are still missing")
+            }
+            Self::Transactions(dots) => {
+                write!(f, "changes that its addressee had are still missing, of {} devices", dots.len())
+            }
+        }
+    }
+}
+
+/// A bundle that was not imported. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// What it is read from failed.
+    #[error("the bundle cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// The file is something else.
+    #[error("this is not a bundle")]
+    NotABundle,
+    /// It was cut: copy it again.
+    #[error("the bundle is cut off; copy it again")]
+    Truncated,
+    /// Bytes were changed, frames are missing, out of order, or from another bundle: copy it again.
+    #[error("the bundle is damaged; copy it again")]
+    Damaged,
+    /// Something follows its end: it is not one whole bundle.
+    #[error("there are bytes after the end of the bundle; it has to be alone in its file")]
+    TrailingBytes,
+    /// Update this program.
+    #[error("the bundle has format {theirs}, this version reads {ours}; update")]
+    Version {
+        /// The bundle's.
+        theirs: u8,
+        /// What this version reads.
+        ours: u8,
+    },
+    /// It is from another namespace.
+    #[error("the bundle belongs to another namespace: check the secrets")]
+    WrongNamespace,
+    /// It was written by a member, intact, and yet cannot be read.
+    #[error("the bundle cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    /// The writer has seen more of us than we know ourselves: this store was restored or copied. Renew its identity, then
+    /// import again.
+    #[error(
+        "the bundle's writer has seen more of this replica than it has itself; renew its identity and import again"
+    )]
+    Forked,
+    /// This store follows a server, which decides what counts; a bundle would go past it. Sync with the server.
+    #[error("this database follows a server, and a bundle would go past it; sync with the server")]
+    Follows,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ApplyError> for ImportError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Store(error) => Self::Store(error),
+            ApplyError::Staged(error) => Self::Decode(error),
+            ApplyError::Forked => Self::Forked,
+            // Only said where there is a judge, and an import has none.
+            error @ ApplyError::TooManyRefusals => Self::Store(StoreError::Backend(Box::new(error))),
+        }
+    }
+}
+
+/// Takes a bundle in, in one durable transaction or not at all. Its cells merge in any case: twice, out of order, late.
+/// What it claims is adopted only when nothing is missing before it, and the cursor never goes back.
+///
+/// The store is locked for writing while the source is read, so read from a file, not from somebody's network. Memory does
+/// not grow with the cells; of each document that changes, its address is kept until the end.
+///
+/// # Errors
+/// [`ImportError`]; nothing is changed.
+pub fn import(replica: &mut impl Endpoint, source: impl Read) -> Result<Imported, ImportError> {
+    replica.with(|replica| {
+        let (head, limits) = (replica.head()?, *replica.limits());
+        if head.follows {
+            return Err(ImportError::Follows);
+        }
+        let mut frames = FrameReader::new(BufReader::new(source), &head.namespace, limits.message_bytes)?;
+        let header = read_header(&mut frames, &head)?;
+        let missing = missing(replica, &head, &header)?;
+        let scope = replica.peer(header.life)?.map_or(0, |peer| peer.scope);
+        let claims = missing.is_none();
+        let (dictionary, read, reached) = (Dictionary::new(), 0, (0, Fingerprint::EMPTY));
+        let mut bundle =
+            Bundle { frames, header: &header, head: &head, limits, claims, scope, dictionary, read, reached };
+        let applied = replica.apply_run(|| bundle.next())?;
+        let (sequence, root) = bundle.reached;
+        // A cursor beyond what was our head is one into a history that this store has lost.
+        let ack = header.acks.iter().find(|(life, cursor)| *life == head.life && *cursor <= head.sequence);
+        if let Some((_, cursor)) = ack {
+            replica.acknowledged(header.life, header.replica, *cursor)?;
+        }
+        Ok(Imported {
+            replica: header.replica,
+            life: header.life,
+            written_ms: header.written_ms,
+            cells: applied.cells,
+            sequence,
+            missing,
+            in_sync: replica.head()?.root == root,
+        })
+    })
+}
+
+fn read_header<R: Read>(frames: &mut FrameReader<R>, head: &Head) -> Result<Header, ImportError> {
+    let (kind, body) = frames.read(|kind, body| {
+        let other = kind == Kind::Header && body.get(..16).is_some_and(|id| id != head.namespace.id());
+        if other { Err(ImportError::WrongNamespace) } else { Ok(()) }
+    })?;
+    if kind != Kind::Header {
+        return Err(ImportError::Damaged);
+    }
+    let header = Header::decode(&body)?;
+    if let Base::Seen(dots) = &header.base {
+        check_fork(head, dots)?;
+    }
+    Ok(header)
+}
+
+/// Whoever has seen more of us than we did ourselves knows of transactions that this store has lost.
+fn check_fork(head: &Head, seen: &[Dot]) -> Result<(), ImportError> {
+    let lost = seen.iter().any(|dot| dot.replica == head.replica && dot.counter > head.counter);
+    if lost { Err(ImportError::Forked) } else { Ok(()) }
+}
+
+/// What should be here before the bundle and is not. It can only become less, so it may be asked before the transaction.
+fn missing<S: Store>(
+    replica: &mut Replica<S>,
+    head: &Head,
+    header: &Header,
+) -> Result<Option<Missing>, StoreError> {
+    Ok(match &header.base {
+        Base::Position(from) => {
+            // A cursor says nothing about what was not to be read.
+            let known = replica.peer(header.life)?.filter(|peer| peer.scope == 0);
+            let known = known.map_or(0, |peer| peer.cursor);
+            let known = if header.life == head.life { head.sequence } else { known };
+            (known < *from).then(|| Missing::Steps { first: known + 1, last: *from })
+        }
+        Base::Seen(dots) => {
+            let seen = replica.seen()?;
+            let lacking: Vec<Dot> = dots.iter().copied().filter(|dot| !seen.contains(*dot)).collect();
+            (!lacking.is_empty()).then_some(Missing::Transactions(lacking))
+        }
+    })
+}
+
+/// A bundle whose header was read.
+struct Bundle<'h, R> {
+    frames: FrameReader<R>,
+    header: &'h Header,
+    head: &'h Head,
+    limits: Limits,
+    /// Nothing is missing before it.
+    claims: bool,
+    /// Of the cursor that is there.
+    scope: u64,
+    dictionary: Dictionary,
+    /// Frames with cells.
+    read: u64,
+    /// What it leads to, once its end was read: a position and a root.
+    reached: (u64, Fingerprint),
+}
+
+impl<R: Read> Bundle<'_, R> {
+    fn next(&mut self) -> Result<RunPart, ImportError> {
+        let (kind, body) = self.frames.read(|_, _| Ok(()))?;
+        match kind {
+            Kind::Header => Err(ImportError::Damaged),
+            Kind::Cells => {
+                self.read += 1;
+                let documents = decode_batch(&mut Reader::new(&body), &mut self.dictionary, &self.limits)?;
+                Ok(RunPart::Batch(documents))
+            }
+            Kind::End => {
+                let end = End::decode(&body)?;
+                self.frames.finish()?;
+                let from = if let Base::Position(from) = self.header.base { from } else { 0 };
+                if end.frames != self.read || end.sequence < from {
+                    return Err(DecodeError::Invalid("a bundle whose end contradicts it").into());
+                }
+                // Also where nothing is claimed: who imports it should know that the store has lost something.
+                check_fork(self.head, &end.context)?;
+                self.reached = (end.sequence, end.root);
+                // Without a claim, what is remembered of the writer stays as it is.
+                let (cursor, context, scope) =
+                    if self.claims { (end.sequence, end.context, 0) } else { (0, Vec::new(), self.scope) };
+                let (peer, replica) = (self.header.life, self.header.replica);
+                Ok(RunPart::End(Checkpoint { peer, replica, cursor, context, scope, documents: Vec::new() }))
+            }
+        }
+    }
+}
