@@ -46,7 +46,10 @@ impl Database {
             sqlite_adapter::OpenOptions::new(options.namespace).busy_timeout_ms(options.busy_timeout_ms);
         let adapter = if options.read_only { adapter.read_only() } else { adapter };
         let Opened { store, identity } = SqliteStore::open(path, &adapter)?;
-        let replica = Replica::new(store);
+        let mut replica = Replica::new(store);
+        if options.follows_server && !options.read_only {
+            replica.follow()?;
+        }
         let shared = Shared {
             state: Mutex::new(State { replica, telling: false }),
             watchers: Arc::default(),

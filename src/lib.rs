@@ -40,8 +40,10 @@
 //! | [`DocumentView`], [`MapView`] | read them, and their conflicts |
 //! | [`Collection`], [`FieldType`], [`Resolver`] | say how simultaneous edits come together |
 //! | [`Database::sync`], [`Database::serve`], [`SyncReport`] | exchange changes over a stream |
+//! | [`SyncOptions`], [`door`], [`Database::rejected`] | say who may connect and write; what becomes of a refused change |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
 //! | [`Error`] | what can go wrong, and what to do |
+//! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
 //!
 //! Features, both on by default: `sqlite` (the database), `sync` (the sessions).
@@ -51,6 +53,13 @@ pub use crdt_core as core;
 pub use sqlite_adapter as sqlite;
 #[cfg(feature = "sync")]
 pub use sync_protocol as protocol;
+
+/// Who may connect, and what each peer may read and write: for a server that others sync with.
+#[cfg(feature = "sync")]
+pub mod door {
+    pub use crdt_core::{Proposal, Refusal};
+    pub use sync_protocol::door::{Applicant, Authenticate, Authorize, Reads, Right, Rules, Terms};
+}
 
 #[cfg(feature = "sqlite")]
 mod database;
@@ -74,7 +83,7 @@ pub use options::OpenOptions;
 #[cfg(feature = "sqlite")]
 pub use sqlite_adapter::{Identity, Report};
 #[cfg(all(feature = "sqlite", feature = "sync"))]
-pub use sync::SyncReport;
+pub use sync::{RejectedChange, SyncOptions, SyncReport};
 #[cfg(feature = "sqlite")]
 pub use tx::Tx;
 #[cfg(feature = "sqlite")]
@@ -82,11 +91,17 @@ pub use watch::Watch;
 
 pub use crdt_core::{
     ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
-    Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId, Resolver,
-    Sibling, Value,
+    Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId,
+    Resolver, Sibling, Value, resolve,
 };
 
 /// README's code, compiled and run with the tests.
 #[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeCode;
+
+/// The code of the pages in docs, compiled and run with the tests.
+#[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
+#[doc = include_str!("../docs/field-types.md")]
+#[doc = include_str!("../docs/conflicts.md")]
+struct DocsCode;

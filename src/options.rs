@@ -22,6 +22,7 @@ pub struct OpenOptions {
     pub(crate) durability: Durability,
     pub(crate) busy_timeout_ms: u32,
     pub(crate) read_only: bool,
+    pub(crate) follows_server: bool,
 }
 
 impl Default for OpenOptions {
@@ -31,6 +32,7 @@ impl Default for OpenOptions {
             durability: Durability::Durable,
             busy_timeout_ms: 5_000,
             read_only: false,
+            follows_server: false,
         }
     }
 }
@@ -43,7 +45,8 @@ impl OpenOptions {
 
     /// Databases sync only with those opened with the same secret. It is fixed when the file is created.
     ///
-    /// The secret tells namespaces apart and seals messages against damage. It does not encrypt: use a transport that does.
+    /// In every sync both sides prove to each other that they know the secret, without sending it. Take a long random one:
+    /// whoever listens can try short ones at leisure. It does not encrypt: use a transport that does.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.namespace = Namespace::from_secret(secret);
         self
@@ -59,6 +62,16 @@ impl OpenOptions {
     /// How long to wait for another process that is writing, in milliseconds.
     pub fn busy_timeout_ms(mut self, busy_timeout_ms: u32) -> Self {
         self.busy_timeout_ms = busy_timeout_ms;
+        self
+    }
+
+    /// This database follows a server, which decides what counts: a change that the server refuses is taken back here and
+    /// kept as [rejected](Database::rejected), and every commit keeps what it replaces until the server has taken it.
+    ///
+    /// Give it from the first time on that the database is opened: it cannot be taken back, and what was committed before
+    /// has nothing to go back to. Among peers of equal rights, leave it out.
+    pub fn follows_server(mut self) -> Self {
+        self.follows_server = true;
         self
     }
 

@@ -1,9 +1,11 @@
 //! Sync over any stream, and what it did.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
-use crdt_core::{Fingerprint, Replica, ReplicaId};
+use crdt_core::{Address, Document, DocumentView, Dot, Fingerprint, Refusal, Rejected, Replica, ReplicaId};
 use sqlite_adapter::SqliteStore;
+use sync_protocol::door::{Authenticate, Terms};
 use sync_protocol::drive::{Endpoint, exchange};
 use sync_protocol::{Config, Session, SessionEvent, Traffic, Way};
 
@@ -25,6 +27,73 @@ pub struct SyncReport {
     pub in_sync: bool,
     /// The peer's wall clock minus ours, in milliseconds.
     pub clock_skew_ms: i64,
+    /// What the peer lets us read and write.
+    pub terms: Terms,
+    /// The changes that the peer did not take, and why; see [`Database::rejected`] for what becomes of them.
+    pub refused: Vec<(Dot, Refusal)>,
+}
+
+/// A change that a server refused; see [`Database::rejected`].
+#[derive(Clone, Debug)]
+pub struct RejectedChange {
+    /// The transaction, as [`Database::commit_with`] named it.
+    pub change: Dot,
+    /// Why.
+    pub refusal: Refusal,
+    /// The documents as they were with the change: what the user saw.
+    pub documents: Vec<(Address, DocumentView)>,
+}
+
+impl RejectedChange {
+    fn new(rejected: Rejected, replica: &Replica<SqliteStore>) -> Self {
+        let view = |(address, document): (Address, Document)| {
+            let view = replica.view(&address.collection, document);
+            (address, view)
+        };
+        let documents = rejected.documents.into_iter().map(view).collect();
+        Self { change: rejected.dot, refusal: rejected.refusal, documents }
+    }
+}
+
+/// How to sync with one kind of peer.
+///
+/// ```
+/// use std::sync::Arc;
+/// use rejoin::SyncOptions;
+/// use rejoin::door::{Applicant, Refusal, Right, Rules};
+///
+/// // A server: who may do what. A token is whatever your sign-in hands out.
+/// let server = SyncOptions::new().guard(Arc::new(|applicant: &Applicant<'_>| match applicant.token {
+///     Some(b"the manager's token") => Ok(Rules::all(Right::ReadWrite)),
+///     Some(b"a clerk's token") => Ok(Rules::all(Right::ReadWrite).collection("salaries", Right::None)),
+///     _ => Err(Refusal::new(401, "sign in again")),
+/// }));
+/// let client = SyncOptions::new().token("a clerk's token");
+/// # let _ = (server, client);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SyncOptions {
+    token: Option<Vec<u8>>,
+    guard: Option<Arc<dyn Authenticate>>,
+}
+
+impl SyncOptions {
+    /// No token and no guard: among peers of equal rights.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Shows a token to a peer that has a guard.
+    pub fn token(mut self, token: impl Into<Vec<u8>>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Lets a peer in only if the guard does, and to what the guard says.
+    pub fn guard(mut self, guard: Arc<dyn Authenticate>) -> Self {
+        self.guard = Some(guard);
+        self
+    }
 }
 
 impl Database {
@@ -32,11 +101,12 @@ impl Database {
     /// have everything. Other threads can read and commit meanwhile.
     ///
     /// Any stream will do: TCP, TLS, a serial line, the pipes of a child process. If it breaks, sync again: it resumes.
+    /// The two prove to each other that they know the secret of the namespace; encryption is the stream's.
     ///
     /// # Errors
     /// [`Error::Sync`] says what happened; what was applied before stays.
     pub fn sync(&self, stream: &mut (impl Read + Write)) -> Result<SyncReport, Error> {
-        self.exchange(stream, true)
+        self.sync_with(stream, &SyncOptions::new())
     }
 
     /// The other end of [`Database::sync`].
@@ -44,17 +114,47 @@ impl Database {
     /// # Errors
     /// As [`Database::sync`].
     pub fn serve(&self, stream: &mut (impl Read + Write)) -> Result<SyncReport, Error> {
-        self.exchange(stream, false)
+        self.serve_with(stream, &SyncOptions::new())
     }
 
-    fn exchange(&self, stream: &mut (impl Read + Write), speaks_first: bool) -> Result<SyncReport, Error> {
-        let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
+    /// As [`Database::sync`], with a token to show.
+    ///
+    /// # Errors
+    /// As [`Database::sync`].
+    pub fn sync_with(
+        &self,
+        stream: &mut (impl Read + Write),
+        options: &SyncOptions,
+    ) -> Result<SyncReport, Error> {
+        self.exchange(stream, options, true)
+    }
+
+    /// As [`Database::serve`], with a guard.
+    ///
+    /// # Errors
+    /// As [`Database::sync`].
+    pub fn serve_with(
+        &self,
+        stream: &mut (impl Read + Write),
+        options: &SyncOptions,
+    ) -> Result<SyncReport, Error> {
+        self.exchange(stream, options, false)
+    }
+
+    fn exchange(
+        &self,
+        stream: &mut (impl Read + Write),
+        options: &SyncOptions,
+        speaks_first: bool,
+    ) -> Result<SyncReport, Error> {
+        let mut session = self.session(options)?;
         let result = exchange(&mut session, &mut Shared(self), stream, speaks_first, now_ms);
-        let (mut cells_received, mut clock_skew_ms) = (0, 0);
+        let (mut cells_received, mut clock_skew_ms, mut refused) = (0, 0, Vec::new());
         while let Some(event) = session.poll_event() {
             match event {
                 SessionEvent::Applied { cells, .. } => cells_received += cells,
                 SessionEvent::Connected { skew_ms, .. } => clock_skew_ms = skew_ms,
+                SessionEvent::ChangeRefused { dot, refusal, .. } => refused.push((dot, refusal)),
                 _ => {}
             }
         }
@@ -67,7 +167,49 @@ impl Database {
             traffic: status.traffic,
             in_sync: status.peer_root == Some(self.root()?),
             clock_skew_ms,
+            terms: status.terms.unwrap_or(Terms::OPEN),
+            refused,
         })
+    }
+
+    /// A session with another database, for those who carry its messages themselves.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn session(&self, options: &SyncOptions) -> Result<Session, Error> {
+        let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
+        if let Some(token) = &options.token {
+            session = session.with_token(token.clone());
+        }
+        if let Some(guard) = &options.guard {
+            session = session.guarded_by(guard.clone());
+        }
+        Ok(if self.with(Replica::head)?.follows { session.obeying() } else { session })
+    }
+
+    /// The changes that the [server](crate::OpenOptions::follows_server) refused and about which this app has not decided
+    /// yet. They are out of the documents, and nothing of them is lost.
+    ///
+    /// Show them to the user; then either [drop](Database::drop_rejected) a change, or make the edits where they are
+    /// allowed and drop it [in the same transaction](crate::Tx::drop_rejected).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn rejected(&self) -> Result<Vec<RejectedChange>, Error> {
+        Ok(self.with(|replica| {
+            let rejected = replica.rejected()?;
+            Ok::<_, crdt_core::StoreError>(
+                rejected.into_iter().map(|change| RejectedChange::new(change, replica)).collect(),
+            )
+        })?)
+    }
+
+    /// Forgets a refused change. False when there is none of that name.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; it is still there then.
+    pub fn drop_rejected(&self, change: Dot) -> Result<bool, Error> {
+        Ok(self.with(|replica| replica.drop_rejected(change))?)
     }
 
     /// The fingerprint of everything that this database holds: equal on two devices that hold the same.

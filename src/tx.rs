@@ -1,6 +1,6 @@
 //! [`Tx`]: a transaction of a database.
 
-use crdt_core::{DocumentId, DocumentMut, DocumentView, Name, Transaction};
+use crdt_core::{DocumentId, DocumentMut, DocumentView, Dot, Name, Transaction};
 use uuid::Uuid;
 
 use crate::Error;
@@ -54,6 +54,15 @@ impl Tx<'_, '_> {
     pub fn delete(&mut self, collection: impl Into<Name>, id: DocumentId) -> Result<(), Error> {
         self.0.document(collection, id)?.delete();
         Ok(())
+    }
+
+    /// Forgets a change that a server refused, together with the edits of this transaction, which stand for it. False when
+    /// there is none of that name; see [`Database::rejected`](crate::Database::rejected).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn drop_rejected(&mut self, change: Dot) -> Result<bool, Error> {
+        Ok(self.0.drop_rejected(change)?)
     }
 
     /// Reads a document as this transaction sees it; `None` when it is not there.

@@ -12,7 +12,7 @@
 //! | [`ReplicaId`], [`Dot`], [`VersionVector`], [`CausalContext`] | who wrote what, and who has seen it |
 //! | [`Hlc`], [`Stamp`], [`Change`], [`Clock`] | when |
 //! | [`cells`] | the totally ordered cells that all state consists of |
-//! | [`GCounter`], [`PNCounter`], [`GSet`], [`OrSet`], [`Flag`], [`LwwRegister`], [`MvRegister`] | the types, usable on their own |
+//! | [`types`]: [`GCounter`], [`PNCounter`], [`GSet`], [`OrSet`], [`Flag`], [`LwwRegister`], [`MvRegister`] | the types, usable on their own |
 //! | [`Value`], [`Document`], [`Map`], [`Field`] | documents made of these types |
 //! | [`Collection`], [`FieldType`], [`Resolver`] | what an app declares |
 //! | [`Transaction`], [`DocumentMut`] | local edits |
@@ -21,6 +21,10 @@
 //! | [`ChangeEvent`] | what happened |
 //! | [`DocumentView`], [`MapView`] | reads |
 //! | [`codec`], [`Fingerprint`] | bytes, and whether two replicas hold the same |
+//! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
+//!
+//! Features: `serde` gives every public type its natural JSON; `laws` checks types, ours and yours, against what they
+//! promise. Both are off by default.
 //!
 //! # One type on its own
 //!
@@ -36,6 +40,46 @@
 //! assert_eq!(there.value(), 7);
 //! # Ok::<(), crdt_core::CounterOverflow>(())
 //! ```
+//!
+//! # A document of your own
+//!
+//! A document is a map of such types, and so it merges. Keep it where you like; it is also its own delta.
+//!
+//! ```
+//! use crdt_core::{Clock, Collection, Document, DocumentId, FieldType, Lattice, MapView, ReplicaId};
+//!
+//! let tasks = Collection::new("tasks").field("title", FieldType::Detect).field("votes", FieldType::Counter);
+//! let id = DocumentId::from_key("tasks", "milk");
+//! let [mut phone, mut laptop] = [1, 2].map(|number| Clock::new(ReplicaId::from_u64(number)));
+//!
+//! let mut here = Document::new();
+//! let edited = here.edit(phone.tick(1_000)?, id, &tasks, |task| task.set("title", "Buy milk"))?;
+//! phone.adopt(&edited.change);
+//! let mut there = Document::new();
+//! there.merge(edited.delta);
+//!
+//! // Both edit it without knowing of each other.
+//! let a = here.edit(phone.tick(2_000)?, id, &tasks, |task| {
+//!     task.set("title", "Buy oat milk")?;
+//!     task.increment("votes", 2)
+//! })?;
+//! let b = there.edit(laptop.tick(3_000)?, id, &tasks, |task| {
+//!     task.set("title", "Buy milk, eggs")?;
+//!     task.increment("votes", 3)
+//! })?;
+//! here.merge(b.delta);
+//! there.merge(a.delta);
+//! assert_eq!(here, there);
+//!
+//! let task = MapView::of(&here, &tasks, &[]);
+//! assert_eq!(task.counter("votes"), 5);
+//! assert_eq!(task.get("title")?.unwrap().as_str(), Some("Buy milk, eggs"));
+//! assert_eq!(task.conflicts("title").len(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! With a [`Replica`] over a [`Store`], transactions span documents, and there is a change order from which a session sends
+//! what a peer misses. With the functions of [`resolve`], you need neither.
 #![no_std]
 
 extern crate alloc;
@@ -58,13 +102,15 @@ pub mod laws;
 mod limits;
 mod memory;
 mod name;
+mod refusal;
 mod replica;
 mod replica_id;
+pub mod resolve;
 mod schema;
 mod small_map;
 mod store;
 mod transaction;
-mod types;
+pub mod types;
 mod value;
 mod version_vector;
 
@@ -81,14 +127,16 @@ pub use lattice::Lattice;
 pub use limits::{LimitExceeded, Limits};
 pub use memory::MemoryStore;
 pub use name::Name;
+pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Position, Replica, Window,
-    renew_identity,
+    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Judgement, Position, Refusals,
+    Replica, Window, Withdrawal, renew_identity,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
-pub use store::{Access, Durability, Head, Life, LogRecord, PeerRecord, Store, StoreError};
+pub use store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
 pub use transaction::{OpenError, Transaction, TransactionError};
+#[doc(inline)]
 pub use types::{CounterOverflow, Flag, GCounter, GSet, LwwRegister, MvRegister, OrSet, PNCounter, Sibling};
 pub use value::{Float, Value};
 pub use version_vector::VersionVector;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use crate::document::{Address, Document, DocumentId};
-use crate::store::{Access, Durability, Head, Life, LogRecord, PeerRecord, Store, StoreError};
+use crate::store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
 use crate::{Collection, Dot, Name, ReplicaId, VersionVector};
 
 /// Keeps everything in memory. It has no durability: a process that ends takes it along, so the embedding layer draws a
@@ -26,6 +26,7 @@ struct State {
     context: BTreeMap<ReplicaId, (u64, u64)>,
     peers: BTreeMap<Life, PeerRecord>,
     staged: BTreeMap<Life, Vec<Vec<u8>>>,
+    notes: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ enum Undo {
     Peer(Life, Option<PeerRecord>),
     Stage(Life),
     Staged(Life, Vec<Vec<u8>>),
+    Note(Vec<u8>, Option<Vec<u8>>),
 }
 
 impl MemoryStore {
@@ -49,6 +51,7 @@ impl MemoryStore {
             context: BTreeMap::new(),
             peers: BTreeMap::new(),
             staged: BTreeMap::new(),
+            notes: BTreeMap::new(),
         };
         Self { state, undo: Vec::new() }
     }
@@ -94,6 +97,12 @@ impl Store for MemoryStore {
                 }
                 Undo::Staged(life, batches) => {
                     state.staged.insert(life, batches);
+                }
+                Undo::Note(key, Some(note)) => {
+                    state.notes.insert(key, note);
+                }
+                Undo::Note(key, None) => {
+                    state.notes.remove(&key);
                 }
             }
         }
@@ -213,5 +222,25 @@ impl Store for MemoryStore {
             self.undo.push(Undo::Staged(peer, batches));
         }
         Ok(())
+    }
+
+    fn note(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.state.notes.get(key).cloned())
+    }
+
+    fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        let before = match note {
+            Some(note) => self.state.notes.insert(key.to_vec(), note.to_vec()),
+            None => self.state.notes.remove(key),
+        };
+        self.undo.push(Undo::Note(key.to_vec(), before));
+        Ok(())
+    }
+
+    fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError> {
+        let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let next = self.state.notes.range::<[u8], _>((start, Bound::Unbounded));
+        let next = next.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        Ok(next.map(|(key, note)| (key.clone(), note.clone())).collect())
     }
 }

@@ -41,6 +41,8 @@ pub struct Head {
     pub offered: u64,
     /// The fingerprint of all cells.
     pub root: Fingerprint,
+    /// A server decides what counts: commits keep what they replace until it has taken them.
+    pub follows: bool,
 }
 
 impl Head {
@@ -55,6 +57,7 @@ impl Head {
             sequence: 0,
             offered: 0,
             root: Fingerprint::EMPTY,
+            follows: false,
         }
     }
 }
@@ -84,6 +87,12 @@ pub struct PeerRecord {
     pub cursor: u64,
     /// How far into our change order it has said to have durably applied.
     pub acked: u64,
+    /// What it let us read while the cursor moved, as the peer numbers it; 0 for everything. A cursor says nothing about
+    /// what was not to be read.
+    pub scope: u64,
+    /// The highest counter that it has claimed for its own transactions, so that it can be told when it has lost some.
+    /// Unlike the context it promises nothing: some of them may have been refused.
+    pub claimed: u64,
 }
 
 /// How sure a commit is when it returns.
@@ -250,7 +259,28 @@ pub trait Store {
     /// # Errors
     /// [`StoreError`].
     fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError>;
+
+    /// A note: something small that the core keeps beside the state, under a key of its own making.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn note(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Replaces a note, or removes it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError>;
+
+    /// The next notes whose keys begin with `prefix` and are greater than `after`, in the order of keys, with their keys.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError>;
 }
+
+/// The key of a note, and the note.
+pub type Note = (Vec<u8>, Vec<u8>);
 
 /// A store that could not do what it was asked. The transaction has no effect.
 #[derive(Debug, thiserror::Error)]

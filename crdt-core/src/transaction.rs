@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 
 use crate::document::{Address, Document, DocumentId, DocumentMut, DocumentView, EditError, Path, Working};
 use crate::limits::{LimitExceeded, Limits};
+use crate::replica::drop_rejected;
 use crate::schema::Collections;
 use crate::store::{Store, StoreError};
-use crate::{Change, Name};
+use crate::{Change, Dot, Name};
 
 /// Edits that become visible together, here and on every other replica.
 ///
@@ -100,6 +101,15 @@ impl<'r> Transaction<'r> {
         Ok(DocumentView::new(state, self.collections.get_shared(&address.collection)))
     }
 
+    /// Forgets a change that was refused, together with the edits of this transaction: they stand for it. False when
+    /// there is none of that name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_rejected(&mut self, dot: Dot) -> Result<bool, StoreError> {
+        drop_rejected(self.store, dot)
+    }
+
     /// The change with its final stamp, and what was written.
     pub(crate) fn finish(self) -> (Change, Vec<Written>) {
         let (began, change) = (self.began, self.change);
@@ -127,4 +137,7 @@ pub enum TransactionError {
     /// An edit could not be made.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

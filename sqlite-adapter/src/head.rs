@@ -1,17 +1,17 @@
 //! The head row, and where the file was when it was written.
 
 use crdt_core::{Fingerprint, Head, Hlc, Life, Namespace, ReplicaId};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::error::Failure;
 use crate::identity::Place;
 use crate::log::Tail;
 
-const SELECT: &str = "SELECT namespace, key, replica, life, counter, hlc, sequence, offered, root, tail \
+const SELECT: &str = "SELECT namespace, key, replica, life, counter, hlc, sequence, offered, root, tail, follows \
                       FROM rejoin_head WHERE one = 1";
 
 const UPDATE: &str = "UPDATE rejoin_head SET namespace = ?, key = ?, replica = ?, life = ?, counter = ?, hlc = ?, \
-                      sequence = ?, offered = ?, root = ?, tail = coalesce(?, tail) WHERE one = 1";
+                      sequence = ?, offered = ?, root = ?, follows = ?, tail = coalesce(?, tail) WHERE one = 1";
 
 const INSERT: &str = "INSERT INTO rejoin_head (one, namespace, key, replica, life, counter, hlc, sequence, offered, \
                       root, flushes, machine, device, inode, born, tail) \
@@ -28,6 +28,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
         sequence: bits(6)?,
         offered: bits(7)?,
         root: Fingerprint(u128::from_be_bytes(row.get(8)?)),
+        follows: row.get(10)?,
     })
 }
 
@@ -38,6 +39,13 @@ pub(crate) fn get(connection: &Connection, tail: &mut Tail) -> Result<Option<Hea
     let Some(row) = rows.next()? else { return Ok(None) };
     tail.take(row.get_ref(9)?.as_blob().map_err(rusqlite::Error::from)?);
     Ok(Some(read(row)?))
+}
+
+/// The namespace, in a file of any format; `None` in one that was not set up to its end.
+pub(crate) fn namespace(connection: &Connection) -> Result<Option<Namespace>, Failure> {
+    let mut select = connection.prepare("SELECT namespace, key FROM rejoin_head WHERE one = 1")?;
+    let read = |row: &Row<'_>| Ok(Namespace::from_parts(row.get(0)?, row.get(1)?));
+    Ok(select.query_one([], read).optional()?)
 }
 
 /// Writes the head, and the end of the change order if that has changed.
@@ -52,6 +60,7 @@ pub(crate) fn set(connection: &Connection, head: &Head, tail: &mut Tail) -> Resu
         head.sequence.cast_signed(),
         head.offered.cast_signed(),
         head.root.0.to_be_bytes(),
+        head.follows,
         tail.changed(),
     ))?;
     tail.written();

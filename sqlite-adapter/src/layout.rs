@@ -15,6 +15,7 @@
 //! | `offered` | the highest own counter that may have left the file |
 //! | `root` | fingerprint of all cells, 16 bytes, most significant first |
 //! | `flushes` | counts durable commits that had nothing else to write; see [`SqliteStore`](crate::SqliteStore) |
+//! | `follows` | 1 when a server decides what counts, so that commits keep what they replace |
 //! | `tail` | the last steps of the change order, see below |
 //! | `machine` | first 16 bytes of SHA-256 over `rejoin machine 1`, a zero byte, the machine's id; NULL where it has none |
 //! | `device`, `inode`, `born` | of this file: device, inode, time of birth in nanoseconds since 1970; NULL where unknown |
@@ -58,10 +59,11 @@
 //! `replica` (16 bytes), `counter`, `sequence`: the position of the change order at which the counter rose, with an
 //! index, so that "what rose since" costs what it returns.
 //!
-//! ## `rejoin_peer`, `rejoin_staged`
+//! ## `rejoin_peer`, `rejoin_staged`, `rejoin_note`
 //!
-//! `rejoin_peer(life, replica, cursor, acked)`; `rejoin_staged(peer, number, batch)`: batches that wait for their
-//! checkpoint, numbered from 0 per peer (a life).
+//! `rejoin_peer(life, replica, cursor, acked, scope, claimed)`; `rejoin_staged(peer, number, batch)`: batches that wait for their
+//! checkpoint, numbered from 0 per peer (a life); `rejoin_note(key, note)`: what the core keeps beside the state, in its
+//! own encoding: changes of peers that were refused, own changes that were, and what is needed to take one back.
 
 /// Says in the file's header that Rejoin keeps tables in it: "rejn".
 pub const APPLICATION_ID: i32 = 0x7265_6a6e;
@@ -71,7 +73,7 @@ pub const APPLICATION_ID: i32 = 0x7265_6a6e;
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// What leads from each format to the next. Entries are only ever added.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 CREATE TABLE rejoin_head (
@@ -122,4 +124,12 @@ CREATE TABLE rejoin_staged (
     batch BLOB NOT NULL,
     PRIMARY KEY (peer, number)
 ) STRICT;
+";
+
+/// Rights: what a cursor was moved under, and what was refused.
+const VERSION_2: &str = "
+ALTER TABLE rejoin_head ADD COLUMN follows INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rejoin_peer ADD COLUMN scope INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rejoin_peer ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE rejoin_note (key BLOB PRIMARY KEY, note BLOB NOT NULL) STRICT, WITHOUT ROWID;
 ";

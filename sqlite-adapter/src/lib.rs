@@ -4,32 +4,66 @@
 //! [`SqliteStore`], an implementation of [`crdt_core::Store`], and what only a file can do: open, check, back up, show
 //! collections to plain SQL.
 //!
+//! The file stays an ordinary database: other tables in it are the app's own, and documents are rows to plain SQL.
+//!
 //! ```
-//! use crdt_core::{DocumentId, Durability, Namespace, Replica, TransactionError};
-//! use sqlite_adapter::{OpenOptions, SqliteStore};
+//! use crdt_core::{Collection, DocumentId, Durability, Namespace, Replica, TransactionError};
+//! use sqlite_adapter::{Identity, OpenOptions, SqliteStore};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = std::env::temp_dir().join(format!("rejoin-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder)?;
 //! # let path = folder.join("tasks.db");
+//! # let backup = folder.join("copy.db");
 //! let options = OpenOptions::new(Namespace::from_secret("team 42"));
-//! let mut replica = Replica::new(SqliteStore::open(&path, &options)?.store);
+//! let opened = SqliteStore::open(&path, &options)?;
+//! assert_eq!(opened.identity, Identity::Created);
 //!
+//! // The store does nothing by itself; a replica writes through it.
+//! let mut replica = Replica::new(opened.store);
+//! replica.store_mut().create_view(&Collection::new("tasks"))?;
 //! let id = DocumentId::from_key("tasks", "milk");
 //! replica.commit(1_700_000_000_000, Durability::Durable, |tx| {
 //!     tx.document("tasks", id)?.set("title", "Buy milk")?;
 //!     Ok::<_, TransactionError>(())
 //! })?;
-//! # drop(replica);
 //!
-//! let mut replica = Replica::new(SqliteStore::open(&path, &options)?.store);
-//! assert_eq!(replica.read("tasks", id)?.get("title")?.unwrap().as_str(), Some("Buy milk"));
-//! # drop(replica);
+//! // Anything that speaks SQLite can read it.
+//! let sql = rusqlite::Connection::open(&path)?;
+//! let title: String = sql.query_row("SELECT data ->> 'title' FROM tasks", [], |row| row.get(0))?;
+//! assert_eq!(title, "Buy milk");
+//!
+//! // A copy goes on under an id of its own, so that the two do not write under one.
+//! replica.store_mut().backup(&backup)?;
+//! let opened = SqliteStore::open(&backup, &options)?;
+//! assert!(matches!(opened.identity, Identity::Renewed { .. }));
+//! assert_eq!(Replica::new(opened.store).read("tasks", id)?.get("title")?.unwrap().as_str(), Some("Buy milk"));
+//! # drop((replica, sql));
 //! # std::fs::remove_dir_all(&folder)?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # Map
+//! # What it promises
+//!
+//! - A commit with [`Durability::Durable`](crdt_core::Durability) survives a power failure. One with `Visible` is faster and
+//!   survives the end of the process; it is made durable before it leaves the file.
+//! - Several processes may have the file open. What they write is serialised by SQLite.
+//! - A file that an older release wrote is migrated when it is opened for writing, in one transaction.
+//! - Opening read-only changes nothing: no migration, no new identity.
+//!
+//! # What can be done with it
+//!
+//! | | |
+//! |---|---|
+//! | [`OpenOptions`], [`SqliteStore::open`], [`Opened`], [`Identity`] | open a file, and learn whose it is now |
+//! | [`crdt_core::Replica`] | read and write documents |
+//! | [`SqliteStore::create_view`] | show a collection to plain SQL |
+//! | [`SqliteStore::check`], [`Report`] | is the file sound, does it hold what its fingerprint says |
+//! | [`SqliteStore::backup`] | copy it while it is in use |
+//! | [`SqliteStore::renew_identity`] | go on under a new id, after a restore that the file cannot see |
+//! | [`layout`] | every table and column |
+//!
+//! # Map of the files
 //!
 //! | file | subject |
 //! |---|---|
@@ -55,6 +89,7 @@ mod json;
 pub mod layout;
 mod log;
 mod migrate;
+mod notes;
 mod open;
 mod peers;
 mod row;

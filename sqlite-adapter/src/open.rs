@@ -142,11 +142,11 @@ fn recognise(connection: &Connection) -> Result<u32, OpenError> {
     }
 }
 
-/// The head, if it is there and of the right namespace.
-fn check_namespace(connection: &Connection, options: &OpenOptions) -> Result<Option<Head>, OpenError> {
-    match head::get(connection, &mut Tail::default())? {
-        Some(head) if head.namespace != options.namespace => Err(StoreError::WrongNamespace.into()),
-        head => Ok(head),
+/// Whether the head is there; then it is of the right namespace.
+fn check_namespace(connection: &Connection, options: &OpenOptions) -> Result<bool, OpenError> {
+    match head::namespace(connection)? {
+        Some(namespace) if namespace != options.namespace => Err(StoreError::WrongNamespace.into()),
+        namespace => Ok(namespace.is_some()),
     }
 }
 
@@ -159,7 +159,9 @@ fn open_read_only(
     if found < VERSION {
         return Err(OpenError::Older { found, supported: VERSION });
     }
-    check_namespace(&connection, options)?.ok_or_else(|| corrupt("the head is missing"))?;
+    if !check_namespace(&connection, options)? {
+        return Err(corrupt("the head is missing").into());
+    }
     let stale = head::place(&connection)?.differs(&Place::of(path));
     let identity = if stale { Identity::Stale } else { Identity::Same };
     Ok(Opened { store: SqliteStore::new(connection, true), identity })
@@ -179,8 +181,7 @@ fn open_for_writing(
     migrate::migrate(&mut connection, MIGRATIONS)?;
     let place = Place::of(path);
     let mut store = SqliteStore::new(connection, false);
-    let mut present = check_namespace(&store.connection, options)?;
-    if present.is_none() {
+    if !check_namespace(&store.connection, options)? {
         let (replica, life) = identity::draw()?;
         let head = Head::new(options.namespace, replica, life);
         let created = store.transact(Access::Write, Durability::Durable, |store| {
@@ -194,9 +195,10 @@ fn open_for_writing(
         if created {
             return Ok(Opened { store, identity: Identity::Created });
         }
-        present = check_namespace(&store.connection, options)?;
+        check_namespace(&store.connection, options)?;
     }
-    let was = present.ok_or_else(|| corrupt("the head is missing"))?.replica;
+    let head = head::get(&store.connection, &mut Tail::default())?;
+    let was = head.ok_or_else(|| corrupt("the head is missing"))?.replica;
     if !head::place(&store.connection)?.differs(&place) {
         return Ok(Opened { store, identity: Identity::Same });
     }

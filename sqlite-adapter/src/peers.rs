@@ -49,30 +49,36 @@ fn read_peer(row: &Row<'_>) -> rusqlite::Result<PeerRecord> {
         replica: ReplicaId::from_bytes(row.get(1)?),
         cursor: row.get::<_, i64>(2)?.cast_unsigned(),
         acked: row.get::<_, i64>(3)?.cast_unsigned(),
+        scope: row.get::<_, i64>(4)?.cast_unsigned(),
+        claimed: row.get::<_, i64>(5)?.cast_unsigned(),
     })
 }
 
 pub(crate) fn get(connection: &Connection, life: Life) -> Result<Option<PeerRecord>, Failure> {
-    let sql = "SELECT life, replica, cursor, acked FROM rejoin_peer WHERE life = ?";
+    let sql = "SELECT life, replica, cursor, acked, scope, claimed FROM rejoin_peer WHERE life = ?";
     Ok(connection.prepare_cached(sql)?.query_one([life.0.cast_signed()], read_peer).optional()?)
 }
 
 /// All peers, in the order of their lives.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<PeerRecord>, Failure> {
-    let mut select = connection.prepare_cached("SELECT life, replica, cursor, acked FROM rejoin_peer")?;
+    let mut select =
+        connection.prepare_cached("SELECT life, replica, cursor, acked, scope, claimed FROM rejoin_peer")?;
     let mut peers: Vec<_> = select.query_map([], read_peer)?.collect::<Result<_, _>>()?;
     peers.sort_by_key(|peer| peer.life);
     Ok(peers)
 }
 
 pub(crate) fn set(connection: &Connection, peer: &PeerRecord) -> Result<(), Failure> {
-    let sql = "INSERT INTO rejoin_peer (life, replica, cursor, acked) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT (life) DO UPDATE SET replica = ?2, cursor = ?3, acked = ?4";
+    let sql = "INSERT INTO rejoin_peer (life, replica, cursor, acked, scope, claimed) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (life) \
+               DO UPDATE SET replica = ?2, cursor = ?3, acked = ?4, scope = ?5, claimed = ?6";
     connection.prepare_cached(sql)?.execute((
         peer.life.0.cast_signed(),
         peer.replica.as_bytes(),
         peer.cursor.cast_signed(),
         peer.acked.cast_signed(),
+        peer.scope.cast_signed(),
+        peer.claimed.cast_signed(),
     ))?;
     Ok(())
 }

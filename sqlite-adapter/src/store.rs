@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crdt_core::{
-    Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, Name,
+    Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, Name, Note,
     PeerRecord, ReplicaId, Store, StoreError, VersionVector, renew_identity,
 };
 use rusqlite::Connection;
@@ -13,7 +13,7 @@ use crate::documents::{self, Documents};
 use crate::error::{Failure, Misuse, corrupt};
 use crate::identity::{self, Place};
 use crate::log::Tail;
-use crate::{head, peers};
+use crate::{head, notes, peers};
 
 /// Statements that stay prepared: more than this crate has.
 const STATEMENTS: usize = 64;
@@ -342,5 +342,20 @@ impl Store for SqliteStore {
     fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError> {
         self.writing()?;
         Ok(peers::clear_staged(&self.connection, peer)?)
+    }
+
+    fn note(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reading()?;
+        Ok(notes::get(&self.connection, key)?)
+    }
+
+    fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        self.writing()?;
+        Ok(notes::set(&self.connection, key, note)?)
+    }
+
+    fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError> {
+        self.reading()?;
+        Ok(notes::after(&self.connection, prefix, after, limit)?)
     }
 }

@@ -32,6 +32,8 @@ enum Call {
     Stage(u8, Vec<u8>),
     Staged(u8, u8),
     ClearStaged(u8),
+    Notes(Vec<u8>, Vec<u8>, u8),
+    SetNote(Vec<u8>, Option<Vec<u8>>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +57,7 @@ impl Arbitrary for Call {
         fn some<T: Arbitrary>(g: &mut Gen) -> T {
             T::arbitrary(g)
         }
-        match u8::arbitrary(g) % 20 {
+        match u8::arbitrary(g) % 24 {
             0 => Self::Head,
             1 => Self::SetHead(some(g)),
             2 => Self::Document(some(g)),
@@ -71,7 +73,9 @@ impl Arbitrary for Call {
             16 => Self::SetPeer(some(g), some(g)),
             17 => Self::Stage(some(g), some(g)),
             18 => Self::Staged(some(g), some(g)),
-            _ => Self::ClearStaged(some(g)),
+            19 => Self::ClearStaged(some(g)),
+            20 => Self::Notes(some(g), some(g), some(g)),
+            _ => Self::SetNote(some(g), some(g)),
         }
     }
 
@@ -103,6 +107,12 @@ fn address(number: u8) -> Address {
 fn life(number: u8) -> Life {
     // The numbers of lives use all 64 bits.
     Life(u64::from(number % 3).wrapping_sub(1))
+}
+
+/// A short key of few bytes, so that keys meet and are prefixes of each other.
+fn note_key(bytes: &[u8]) -> Vec<u8> {
+    let first = 1 + bytes.first().map_or(0, |byte| byte % 2);
+    std::iter::once(first).chain(bytes.iter().skip(1).take(3).map(|byte| byte % 3 * 127)).collect()
 }
 
 /// States of many shapes: what one document went through in three replicas' hands.
@@ -161,6 +171,7 @@ impl World {
                 head.counter = *n;
                 head.hlc = Hlc::from_bits(n.rotate_left(9));
                 head.offered = n / 2;
+                head.follows = n % 2 == 1;
                 head.root = Fingerprint(u128::from(*n) << 61);
                 store.set_head(&head)
             })),
@@ -202,11 +213,23 @@ impl World {
             Call::Peers(number) => tell(store.peer(life(*number))) + &tell(store.peers()),
             Call::SetPeer(number, n) => {
                 let replica = ReplicaId::from_u64(*n);
-                tell(store.set_peer(&PeerRecord { life: life(*number), replica, cursor: *n, acked: n / 3 }))
+                tell(store.set_peer(&PeerRecord {
+                    life: life(*number),
+                    replica,
+                    cursor: *n,
+                    acked: n / 3,
+                    scope: n % 4,
+                    claimed: n / 5,
+                }))
             }
             Call::Stage(number, batch) => tell(store.stage(life(*number), batch)),
             Call::Staged(number, index) => tell(store.staged(life(*number), (index % 4).into())),
             Call::ClearStaged(number) => tell(store.clear_staged(life(*number))),
+            Call::Notes(prefix, after, limit) => {
+                let (prefix, after) = (note_key(prefix), note_key(after));
+                tell(store.note(&prefix)) + &tell(store.notes_after(&prefix, &after, (*limit).into()))
+            }
+            Call::SetNote(key, note) => tell(store.set_note(&note_key(key), note.as_deref())),
         }
     }
 
@@ -237,6 +260,8 @@ fn everything<S: Store>(world: &World, store: &mut S) -> Vec<String> {
         Call::Context,
         Call::ContextAfter(0),
         Call::Peers(0),
+        Call::Notes(vec![0], vec![], 255),
+        Call::Notes(vec![1], vec![], 255),
     ];
     let answers = calls.iter().map(|call| world.call(store, call)).collect();
     store.commit().unwrap();

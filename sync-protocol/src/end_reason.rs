@@ -14,6 +14,10 @@ pub enum EndReason {
     TimedOut,
     /// The other side got something that it could not take: see its error.
     Failed,
+    /// The guard did not let the applicant in; [`Session::refusal`](crate::Session::refusal) says why.
+    NotAdmitted,
+    /// One side has left too many refusals unheard for the other to go on.
+    TooManyRefusals,
 }
 
 impl EndReason {
@@ -23,6 +27,8 @@ impl EndReason {
             Self::Closed => 1,
             Self::TimedOut => 2,
             Self::Failed => 3,
+            Self::NotAdmitted => 4,
+            Self::TooManyRefusals => 5,
         }
     }
 
@@ -32,6 +38,8 @@ impl EndReason {
             1 => Self::Closed,
             2 => Self::TimedOut,
             3 => Self::Failed,
+            4 => Self::NotAdmitted,
+            5 => Self::TooManyRefusals,
             _ => return Err(DecodeError::UnknownTag { what: "reason to end", tag: number as u64 }),
         })
     }

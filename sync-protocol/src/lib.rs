@@ -11,6 +11,9 @@
 //! | [`Session`] | one conversation with one peer, as a state machine |
 //! | `session/outbound.rs` | what we send: a run of chunks that ends in a checkpoint, then live pushes |
 //! | `session/inbound.rs` | what we take: stage chunks, apply at the checkpoint, acknowledge |
+//! | `session/handshake.rs` | who the other side is, whether it knows the key, on what terms the two talk |
+//! | `session/refusals.rs` | what we did not take of the peer's changes |
+//! | [`door`] | who is let in, and what each peer may read and write |
 //! | `message.rs` | the messages and their bytes |
 //! | `seal.rs` | tells damaged, repeated, missing and foreign messages apart |
 //! | [`drive`] | drivers |
@@ -38,6 +41,7 @@
 //! # }
 //! ```
 
+pub mod door;
 pub mod drive;
 mod end_reason;
 mod message;

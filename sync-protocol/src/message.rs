@@ -9,11 +9,17 @@
 //! | 5 | Push | cells of the next steps of my change order: apply at once |
 //! | 6 | Ack | durably applied up to here |
 //! | 7 | Bye | I end the session, and why |
+//! | 9 | Proof | I know the namespace's key |
+//! | 10 | Token | who I am, for your guard |
+//! | 11 | Welcome | you are let in, on these terms |
+//! | 12 | Refused | these changes of yours I did not take, and what I hold instead |
+//! | 13 | Heard | I know now what you refused |
 
-use crdt_core::codec::{DecodeError, Reader, put_signed, put_unsigned};
-use crdt_core::{Dot, Fingerprint, Life, ReplicaId};
+use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
+use crdt_core::{Dot, Fingerprint, Life, Refusal, ReplicaId};
 
 use crate::EndReason;
+use crate::door::{MAX_TOKEN_BYTES, PROOF_BYTES};
 
 /// The protocol that this version speaks. Peers with another one are refused with an error that says so.
 pub const PROTOCOL_VERSION: u8 = 1;
@@ -79,6 +85,42 @@ pub(crate) struct Ack {
     pub(crate) echo_steps: u64,
     /// After a checkpoint: the root of this side, as it is now.
     pub(crate) root: Option<Fingerprint>,
+    /// The number of the last refusal that the addressee has to hear of; 0 for none.
+    pub(crate) refused: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    pub(crate) mac: [u8; PROOF_BYTES],
+    /// This side has a guard: show a token and wait for its welcome. Otherwise the addressee is welcome to everything as
+    /// soon as it has proved the key.
+    pub(crate) guarded: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token<'a> {
+    pub(crate) shown: Option<&'a [u8]>,
+    /// This side takes back what the addressee refuses.
+    pub(crate) obeys: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Welcome {
+    /// What the addressee may read, as this side numbers it; 0 for everything.
+    pub(crate) scope: u64,
+    /// Every change of the addressee is taken.
+    pub(crate) writes_all: bool,
+    /// The number of the last refusal that the addressee has to hear of; 0 for none.
+    pub(crate) refused: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused<'a> {
+    /// The number of the last of these refusals.
+    pub(crate) through: u64,
+    pub(crate) changes: Vec<(Dot, Refusal)>,
+    /// Every document that they would have changed is in this batch or in the chunks before.
+    pub(crate) batch: &'a [u8],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +131,13 @@ pub(crate) enum Message<'a> {
     Checkpoint(Checkpoint<'a>),
     Push(Push<'a>),
     Ack(Ack),
-    Bye(EndReason),
+    Bye(EndReason, Option<Refusal>),
+    Proof(Proof),
+    Token(Token<'a>),
+    Welcome(Welcome),
+    Refused(Refused<'a>),
+    /// Up to this number.
+    Heard(u64),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -101,6 +149,13 @@ const ACK: u8 = 6;
 const BYE: u8 = 7;
 /// A push of one step, the sender's own, without anything else new: by far the most common message.
 const PUSH_OWN: u8 = 8;
+pub(crate) const PROOF: u8 = 9;
+const TOKEN: u8 = 10;
+const WELCOME: u8 = 11;
+const REFUSED: u8 = 12;
+const HEARD: u8 = 13;
+/// An ack after a refusal.
+const ACK_REFUSED: u8 = 14;
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -149,14 +204,53 @@ impl<'a> Message<'a> {
                 out.extend_from_slice(push.batch);
             }
             Self::Ack(ack) => {
-                out.push(ACK);
+                if ack.refused > 0 {
+                    out.push(ACK_REFUSED);
+                    put_unsigned(&mut out, ack.refused);
+                } else {
+                    out.push(ACK);
+                }
                 put_unsigned(&mut out, ack.sequence);
                 put_unsigned(&mut out, ack.echo_steps);
                 if let Some(root) = ack.root {
                     out.extend_from_slice(&root.0.to_le_bytes());
                 }
             }
-            Self::Bye(reason) => out.extend_from_slice(&[BYE, reason.number()]),
+            Self::Bye(reason, refusal) => {
+                out.extend_from_slice(&[BYE, reason.number()]);
+                if let Some(refusal) = refusal {
+                    put_refusal(&mut out, refusal);
+                }
+            }
+            Self::Proof(proof) => {
+                out.push(PROOF);
+                out.extend_from_slice(&proof.mac);
+                out.push(proof.guarded.into());
+            }
+            Self::Token(token) => {
+                out.extend_from_slice(&[TOKEN, token.shown.is_some().into(), token.obeys.into()]);
+                out.extend_from_slice(token.shown.unwrap_or_default());
+            }
+            Self::Welcome(welcome) => {
+                out.extend_from_slice(&[WELCOME, welcome.writes_all.into()]);
+                out.extend_from_slice(&welcome.scope.to_le_bytes());
+                put_unsigned(&mut out, welcome.refused);
+            }
+            Self::Refused(refused) => {
+                out.push(REFUSED);
+                put_unsigned(&mut out, refused.through);
+                put_unsigned(&mut out, refused.changes.len() as u64);
+                for (dot, refusal) in &refused.changes {
+                    out.extend_from_slice(dot.replica.as_bytes());
+                    put_unsigned(&mut out, dot.counter);
+                    put_refusal(&mut out, refusal);
+                }
+                out.extend_from_slice(refused.batch);
+            }
+            Self::Heard(through) => {
+                out.push(HEARD);
+                put_unsigned(&mut out, *through);
+            }
         }
         out
     }
@@ -208,13 +302,54 @@ impl<'a> Message<'a> {
                 let context = read_dots(&mut reader)?;
                 return Ok(Self::Push(Push { steps, own, context, batch: reader.rest() }));
             }
-            ACK => {
+            kind @ (ACK | ACK_REFUSED) => {
+                let refused = if kind == ACK { 0 } else { reader.unsigned("the number of a refusal")? };
+                if kind == ACK_REFUSED && refused == 0 {
+                    return Err(DecodeError::Invalid("a refusal of number 0"));
+                }
                 let (sequence, echo_steps) =
                     (reader.unsigned("a sequence")?, reader.unsigned("a number of steps")?);
                 let root = if reader.remaining() > 0 { Some(read_root(&mut reader)?) } else { None };
-                Self::Ack(Ack { sequence, echo_steps, root })
+                Self::Ack(Ack { sequence, echo_steps, root, refused })
             }
-            BYE => Self::Bye(EndReason::from_number(reader.byte("a reason")?)?),
+            BYE => {
+                let reason = EndReason::from_number(reader.byte("a reason")?)?;
+                let refusal = if reader.remaining() > 0 { Some(read_refusal(&mut reader)?) } else { None };
+                Self::Bye(reason, refusal)
+            }
+            PROOF => {
+                let mac = reader.array("a proof")?;
+                Self::Proof(Proof { mac, guarded: read_bool(&mut reader)? })
+            }
+            TOKEN => {
+                let (shown, obeys) = (read_bool(&mut reader)?, read_bool(&mut reader)?);
+                let token = reader.rest();
+                crdt_core::LimitExceeded::check("bytes of a token", token.len(), MAX_TOKEN_BYTES)?;
+                if !shown && !token.is_empty() {
+                    return Err(DecodeError::Invalid("a token that is said not to be there"));
+                }
+                return Ok(Self::Token(Token { shown: shown.then_some(token), obeys }));
+            }
+            WELCOME => {
+                let writes_all = read_bool(&mut reader)?;
+                let scope = u64::from_le_bytes(reader.array("a scope")?);
+                Self::Welcome(Welcome { scope, writes_all, refused: reader.unsigned("a number")? })
+            }
+            REFUSED => {
+                let through = reader.unsigned("the number of a refusal")?;
+                let count = reader.count("refused changes")?;
+                if count > MAX_ENTRIES {
+                    return Err(DecodeError::Invalid("more refused changes than a message may have"));
+                }
+                let mut changes = Vec::new();
+                for _ in 0..count {
+                    let replica = ReplicaId::from_bytes(reader.array("a replica id")?);
+                    let counter = reader.unsigned("a counter")?;
+                    changes.push((Dot::new(replica, counter), read_refusal(&mut reader)?));
+                }
+                return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
+            }
+            HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
             tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
         };
         reader.finish()?;
@@ -286,9 +421,21 @@ mod tests {
             Message::Checkpoint(Checkpoint { sequence: 9, root, context: dots.clone(), batch: &[4, 5] }),
             Message::Push(Push { steps: 1, own: 1, context: vec![], batch: &[6] }),
             Message::Push(Push { steps: 3, own: 0, context: dots, batch: &[] }),
-            Message::Ack(Ack { sequence: 300, echo_steps: 1, root: None }),
-            Message::Ack(Ack { sequence: 300, echo_steps: 0, root: Some(root) }),
-            Message::Bye(EndReason::Done),
+            Message::Ack(Ack { sequence: 300, echo_steps: 1, root: None, refused: 0 }),
+            Message::Ack(Ack { sequence: 300, echo_steps: 0, root: Some(root), refused: 0 }),
+            Message::Ack(Ack { sequence: 300, echo_steps: 0, root: Some(root), refused: 7 }),
+            Message::Bye(EndReason::Done, None),
+            Message::Bye(EndReason::NotAdmitted, Some(Refusal::new(401, "sign in"))),
+            Message::Proof(Proof { mac: [5; PROOF_BYTES], guarded: true }),
+            Message::Token(Token { shown: None, obeys: true }),
+            Message::Token(Token { shown: Some(b"a token"), obeys: false }),
+            Message::Welcome(Welcome { scope: u64::MAX, writes_all: false, refused: 300 }),
+            Message::Refused(Refused {
+                through: 3,
+                changes: vec![(Dot::new(ReplicaId::from_u64(1), 7), Refusal::new(403, "no"))],
+                batch: &[7, 8],
+            }),
+            Message::Heard(300),
         ]
     }
 
@@ -310,14 +457,19 @@ mod tests {
     fn cut_and_padded_messages_are_errors() {
         for message in samples() {
             let bytes = message.encode();
-            let open_ended = matches!(message, Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_));
+            let open_ended = matches!(
+                message,
+                Message::Chunk(_)
+                    | Message::Checkpoint(_)
+                    | Message::Push(_)
+                    | Message::Token(Token { shown: Some(_), .. })
+                    | Message::Refused(_)
+            );
+            let may_end_early = matches!(message, Message::Ack(_) | Message::Bye(_, Some(_)));
             for cut in 0..bytes.len() {
                 let back = Message::decode(&bytes[..cut]);
                 assert_ne!(back.as_ref().ok(), Some(&message));
-                assert!(
-                    open_ended || matches!(message, Message::Ack(_)) || back.is_err(),
-                    "{message:?} cut at {cut}"
-                );
+                assert!(open_ended || may_end_early || back.is_err(), "{message:?} cut at {cut}");
             }
             let mut padded = bytes;
             padded.push(0);

@@ -38,9 +38,10 @@ pub(crate) enum Opened<'a> {
 }
 
 impl Seal {
-    /// The seal of handshake messages: every member of the namespace can check it.
-    pub(crate) fn of_namespace(namespace: &Namespace) -> Self {
-        Self { key: *namespace.key(), next: 0 }
+    /// The seal of the first two messages, hello and proof. It is against damage only: whoever knows the namespace's id
+    /// can make it, so that a wrong key is told from a bad line.
+    pub(crate) const fn of_greeting(namespace: &Namespace) -> Self {
+        Self { key: *namespace.id(), next: 0 }
     }
 
     /// The seal of one direction of one session, from what both sides drew for it.

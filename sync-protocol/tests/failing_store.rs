@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, PeerRecord, Replica, Store, StoreError, VersionVector,
+    Name, Note, PeerRecord, Replica, Store, StoreError, VersionVector,
 };
 use support::{START_MS, replica, set};
 use sync_protocol::{Config, Session, SessionError};
@@ -112,6 +112,15 @@ impl Store for Failing {
     }
     fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError> {
         self.call()?.clear_staged(peer)
+    }
+    fn note(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.call()?.note(key)
+    }
+    fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        self.call()?.set_note(key, note)
+    }
+    fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError> {
+        self.call()?.notes_after(prefix, after, limit)
     }
 }
 

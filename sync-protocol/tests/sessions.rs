@@ -364,7 +364,9 @@ fn messages_of_an_older_session_are_refused() {
     next.transmit(&mut b, START_MS).unwrap();
     // An old hello is a hello; but what follows it is sealed for the session that it came from.
     next.receive(&mut b, &recorded[0], START_MS).unwrap();
-    for message in &recorded[1..] {
+    let proof = next.receive(&mut b, &recorded[1], START_MS);
+    assert!(matches!(proof, Err(SessionError::Unauthenticated)), "{proof:?}");
+    for message in &recorded[2..] {
         assert!(matches!(next.receive(&mut b, message, START_MS), Err(SessionError::Damaged)));
     }
 }

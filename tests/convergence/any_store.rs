@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, PeerRecord, Store, StoreError, VersionVector,
+    Name, Note, PeerRecord, Store, StoreError, VersionVector,
 };
 
 /// A store that a history can be run on.
@@ -72,5 +72,8 @@ impl Store for AnyStore {
         fn stage(&mut self, peer: Life, batch: &[u8]) -> Result<(), StoreError>;
         fn staged(&mut self, peer: Life, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
         fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError>;
+        fn note(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+        fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError>;
+        fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError>;
     }
 }

@@ -181,6 +181,7 @@ impl Machine for Library {
         let context =
             checkpoint.context.iter().map(|(replica, counter)| crdt_core::Dot::new(*replica, *counter));
         let applied = self.replica.apply(crdt_core::Checkpoint {
+            scope: 0,
             peer: checkpoint.from.life,
             replica: checkpoint.from.replica,
             cursor: checkpoint.cursor,

@@ -152,7 +152,11 @@ impl Core {
     #[wasm_bindgen(js_name = takeEvents)]
     pub fn take_events(&self) -> Result<Vec<u8>, Error> {
         let events = self.shared.with(|replica| Ok(replica.take_events()))?;
-        Ok(if events.is_empty() { Vec::new() } else { encode(&list(&mut events.iter().map(describe::change))) })
+        Ok(if events.is_empty() {
+            Vec::new()
+        } else {
+            encode(&list(&mut events.iter().map(describe::change)))
+        })
     }
 
     /// Starts a session with 8 random bytes.

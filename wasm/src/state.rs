@@ -10,7 +10,7 @@
 //! | namespace id | 16 |
 //! | whose | replica id (16), life (8, most significant first), *unsigned* head sequence |
 //! | context | *unsigned* count; per entry replica id (16) and *unsigned* counter: all that was seen, the own transactions included |
-//! | peers | *unsigned* count, at most 256; per entry life (8), replica id (16), *unsigned* cursor: how far into whose change order this state reaches |
+//! | peers | *unsigned* count, at most 256; per entry life (8), replica id (16), *unsigned* scope and cursor: how far into whose change order this state reaches, and what of it could be read |
 //! | pages | per page *unsigned* length, not 0, and a batch with an empty dictionary |
 //! | end of pages | `00` |
 //! | seal | 16: SipHash-2-4 with 128 bits, little-endian, under the namespace's key, of all bytes before it |
@@ -87,13 +87,15 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         peer: state.life,
         replica: state.replica,
         cursor: state.sequence,
+        // All that the exporter holds, whatever it was let to read elsewhere.
+        scope: 0,
         context: state.context,
         documents: state.documents,
     })?;
     for peer in state.peers.into_iter().filter(|peer| peer.life != head.life) {
-        let PeerRecord { life, replica: id, cursor, .. } = peer;
+        let PeerRecord { life, replica: id, cursor, scope, .. } = peer;
         let (context, documents) = (Vec::new(), Vec::new());
-        replica.apply(Checkpoint { peer: life, replica: id, cursor, context, documents })?;
+        replica.apply(Checkpoint { peer: life, replica: id, cursor, scope, context, documents })?;
     }
     Ok(applied.cells)
 }
@@ -117,6 +119,7 @@ fn put_peers(out: &mut Vec<u8>, mut peers: Vec<PeerRecord>) {
     for peer in peers {
         out.extend_from_slice(&peer.life.0.to_be_bytes());
         out.extend_from_slice(peer.replica.as_bytes());
+        put_unsigned(out, peer.scope);
         put_unsigned(out, peer.cursor);
     }
 }
@@ -231,7 +234,8 @@ fn read_peers(reader: &mut Reader<'_>) -> Result<Vec<PeerRecord>, DecodeError> {
     for _ in 0..count {
         let life = Life(u64::from_be_bytes(reader.array("the life of a peer")?));
         let replica = ReplicaId::from_bytes(reader.array("the id of a peer")?);
-        peers.push(PeerRecord { life, replica, cursor: reader.unsigned("a cursor")?, acked: 0 });
+        let (scope, cursor) = (reader.unsigned("a scope")?, reader.unsigned("a cursor")?);
+        peers.push(PeerRecord { life, replica, cursor, acked: 0, scope, claimed: 0 });
     }
     Ok(peers)
 }

@@ -25,7 +25,10 @@ fn features() -> Result<(), String> {
 
 fn examples() -> Result<(), String> {
     run("cargo", &["run", "--release", "--example", "offline_first", "--", "--small"])?;
-    run("cargo", &["run", "--release", "--example", "conflicts"])
+    for example in ["conflicts", "counters_and_sets", "resolvers"] {
+        run("cargo", &["run", "--release", "--example", example])?;
+    }
+    Ok(())
 }
 
 /// The core and the sessions compile for browsers. The target is installed if it is not there.

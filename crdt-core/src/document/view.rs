@@ -49,6 +49,11 @@ impl<'a> MapView<'a> {
         path.iter().fold(view, |view, name| view.descend(name))
     }
 
+    /// Looks at a map that is in no document, without a schema.
+    pub(crate) const fn of_map(map: &'a Map) -> Self {
+        Self { map: Some(map), declared: None }
+    }
+
     fn descend(self, name: &str) -> Self {
         Self {
             map: self.field(name).and_then(Field::map).filter(|map| map.is_present()),

@@ -172,6 +172,11 @@ impl<S: Subject> Visible<'_, S> {
     pub fn saw(&self, other: &Self) -> bool {
         self.past.contains(&other.index)
     }
+
+    /// True when some visible commit whose operation `takes_away` says yes to had seen this one.
+    pub fn is_taken_away(&self, visible: &[Self], takes_away: impl Fn(&S::Operation) -> bool) -> bool {
+        visible.iter().any(|later| takes_away(later.operation) && later.saw(self))
+    }
 }
 
 impl<S: Subject> Clone for Visible<'_, S> {

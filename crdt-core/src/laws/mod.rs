@@ -12,13 +12,16 @@
 //! - all replicas are equal once everything was exchanged, in whatever order.
 //!
 //! [`check_forked`] repeats what must hold even when two replicas write under one id by mistake, and [`check_meaning`]
-//! compares what a type shows with what the causal history says it should: a type may converge and still be wrong.
+//! compares what a type shows with what the causal history says it should ([`Meaning`]): a type may converge and still be
+//! wrong.
+//!
+//! [`law_suite!`](crate::law_suite) makes these checks the tests of a module, in one line.
 //!
 //! A failure names the law, the type and the smallest history that breaks it, and ends with the command that replays
 //! it: `REJOIN_LAWS_SEED=… cargo test …`. `REJOIN_LAWS_CASES` sets how many histories are tried (200 by default).
 //!
 //! ```
-//! use crdt_core::laws::{self, Subject};
+//! use crdt_core::laws::{self, Meaning, Subject, Visible};
 //! use crdt_core::{CausalContext, Change, Dot, Lattice};
 //!
 //! /// The best score so far, and the transaction that reached it.
@@ -53,12 +56,23 @@
 //!     }
 //! }
 //!
-//! laws::check::<HighScore>();
-//! laws::check_forked::<HighScore>();
-//! laws::check_meaning::<HighScore, _>(
-//!     |state| state.0.map(|(score, _)| score),
-//!     |visible| visible.iter().map(|seen| *seen.operation).max(),
-//! );
+//! impl Meaning for HighScore {
+//!     type Shown = Option<u32>;
+//!
+//!     fn shown(state: &Self) -> Option<u32> {
+//!         state.0.map(|(score, _)| score)
+//!     }
+//!
+//!     /// The best of all scores that were reached.
+//!     fn meant(visible: &[Visible<'_, Self>]) -> Option<u32> {
+//!         visible.iter().map(|seen| *seen.operation).max()
+//!     }
+//! }
+//!
+//! crdt_core::law_suite!(HighScore, meaning);
+//! # laws::check::<HighScore>(); // nobody runs the tests of a documentation example
+//! # laws::check_forked::<HighScore>();
+//! # laws::check_meaning::<HighScore, _>(HighScore::shown, HighScore::meant);
 //! ```
 
 mod history;
@@ -103,6 +117,20 @@ pub trait Subject: 'static {
     }
 }
 
+/// What a type should show, told from its history alone. A type may converge and still be wrong.
+pub trait Meaning: Subject {
+    /// What is compared: the value, without the bookkeeping.
+    type Shown: PartialEq + Debug + 'static;
+
+    /// What a state shows.
+    fn shown(state: &Self::State) -> Self::Shown;
+
+    /// What it should show, by the operations that went into it and which of them had seen which.
+    fn meant(visible: &[Visible<'_, Self>]) -> Self::Shown
+    where
+        Self: Sized;
+}
+
 /// Checks every law on random histories of replicas with an id each.
 ///
 /// # Panics
@@ -135,6 +163,46 @@ pub fn check_meaning<S: Subject, V: PartialEq + Debug + 'static>(
 ) {
     let law = law::meaning::<S, V>(shown, expected);
     report(examine::<S>(Mode::Causal, &[law], &seeds()));
+}
+
+/// One line that makes the laws the tests of a module: [`check`](crate::laws::check) and
+/// [`check_forked`](crate::laws::check_forked) of a [`Subject`](crate::laws::Subject); with the word `meaning`, also
+/// [`check_meaning`](crate::laws::check_meaning) of a [`Meaning`](crate::laws::Meaning).
+///
+/// ```text
+/// crdt_core::law_suite!(HighScore, meaning);
+/// ```
+#[macro_export]
+macro_rules! law_suite {
+    ($subject:ty) => {
+        #[test]
+        fn laws_hold() {
+            $crate::laws::check::<$subject>();
+        }
+
+        #[test]
+        fn forked_writers_converge() {
+            $crate::laws::check_forked::<$subject>();
+        }
+    };
+    ($subject:ty, meaning) => {
+        $crate::law_suite!($subject);
+
+        #[test]
+        fn shows_what_its_history_means() {
+            use $crate::laws::Meaning;
+            $crate::laws::check_meaning::<$subject, _>(<$subject>::shown, <$subject>::meant);
+        }
+    };
+}
+
+/// One of a few values, each as likely as the others: what an operation's `Arbitrary` needs, because conflicts need small
+/// domains.
+///
+/// # Panics
+/// Without values.
+pub fn one_of<T: Clone>(random: &mut Gen, values: &[T]) -> T {
+    random.choose(values).expect("a choice among some").clone()
 }
 
 fn report(outcome: Result<(), String>) {

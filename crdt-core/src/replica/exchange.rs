@@ -4,10 +4,13 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::merge::Merge;
+use super::refuse::{self, Verdicts};
 use super::{Replica, transact};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
 use crate::event::Origin;
+use crate::limits::Limits;
+use crate::refusal::{Judge, RefusedChange};
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 use crate::{Dot, ReplicaId, VersionVector};
 
@@ -62,15 +65,42 @@ pub struct Checkpoint {
     pub context: Vec<Dot>,
     /// The batch that came with the checkpoint, after those that were staged.
     pub documents: Vec<(Address, Document)>,
+    /// What the peer lets us read, as it numbers it; 0 for everything. Under another one than before, its change order is
+    /// read from the start, and the cursor with it.
+    pub scope: u64,
+}
+
+/// Changes of a peer that were refused, and what is held instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusals {
+    /// The changes, in the order of their numbers.
+    pub changes: Vec<RefusedChange>,
+    /// Every document that they would have changed, with the cells that the peer may read; some have none.
+    pub documents: Vec<(Address, Document)>,
 }
 
 /// What a checkpoint did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// The position that it took in our change order; `None` when it brought nothing new.
+    /// The position that it took in our change order, when that holds nothing but what the peer sent: it need not be sent
+    /// back. `None` when it brought nothing new.
     pub sequence: Option<u64>,
     /// Cells that changed.
     pub cells: u64,
+    /// The number of the last refusal that the peer has not heard of; 0 when there is none.
+    pub refused: u64,
+    /// Nothing was applied, because the peer has to take something back first.
+    pub held: bool,
+}
+
+/// What becomes of a checkpoint that holds something which is refused.
+#[derive(Clone, Copy)]
+pub struct Judgement<'j> {
+    /// Who refuses.
+    pub judge: &'j Judge<'j>,
+    /// The peer takes back what is refused, and sends the rest again: until then nothing is applied. Otherwise the rest is
+    /// applied, and lacks what the refused changes had replaced of it.
+    pub hold: bool,
 }
 
 impl<S: Store> Replica<S> {
@@ -199,6 +229,20 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
     pub fn apply(&mut self, checkpoint: Checkpoint) -> Result<Applied, ApplyError> {
+        self.apply_judged(checkpoint, None)
+    }
+
+    /// As [`Replica::apply`], but for the changes that a judge refuses: they are left out whole, and noted until the peer
+    /// has heard of it; see [`Replica::refusals`]. What the peer claims to have seen is not believed: what it passes on
+    /// of others may have been refused, and then has to come from elsewhere.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; nothing is changed.
+    pub fn apply_judged(
+        &mut self,
+        checkpoint: Checkpoint,
+        judgement: Option<Judgement<'_>>,
+    ) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
@@ -206,21 +250,42 @@ impl<S: Store> Replica<S> {
             if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
                 return Err(ApplyError::Forked);
             }
+            let mut verdicts = Verdicts::default();
+            if let Some(Judgement { judge, .. }) = judgement {
+                // All of a change is looked at before any of it is taken.
+                let mut index = 0;
+                while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
+                    verdicts.judge(store, judge, &documents)?;
+                    index += 1;
+                }
+                verdicts.judge(store, judge, &checkpoint.documents)?;
+            }
+            if judgement.is_some_and(|judgement| judgement.hold) && verdicts.any() {
+                store.clear_staged(checkpoint.peer)?;
+                if !verdicts.note(store, checkpoint.peer)? {
+                    return Err(ApplyError::TooManyRefusals);
+                }
+                let refused = refuse::last(store, checkpoint.peer)?;
+                return Ok((Applied { refused, held: true, ..Applied::default() }, None));
+            }
             let mut merge = Merge::new(&mut head, collections, events.is_some());
             let mut index = 0;
-            while let Some(bytes) = store.staged(checkpoint.peer, index)? {
-                let mut reader = Reader::new(&bytes);
-                merge_all(store, &mut merge, decode_batch(&mut reader, &mut Dictionary::new(), limits)?)?;
+            while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
+                merge_all(store, &mut merge, verdicts.admitted(documents))?;
                 index += 1;
             }
-            merge_all(store, &mut merge, checkpoint.documents)?;
+            merge_all(store, &mut merge, verdicts.admitted(checkpoint.documents))?;
+            if !verdicts.note(store, checkpoint.peer)? {
+                return Err(ApplyError::TooManyRefusals);
+            }
             if index > 0 {
                 store.clear_staged(checkpoint.peer)?;
             }
             let cells = merge.cells;
             let before = merge.sequence();
             let mut rose = false;
-            for dot in checkpoint.context.iter().filter(|dot| dot.replica != own.replica) {
+            let believed = if judgement.is_some() { &[] } else { &checkpoint.context[..] };
+            for dot in believed.iter().filter(|dot| dot.replica != own.replica) {
                 rose |= store.raise_context(*dot, before + 1)?;
             }
             if rose && merge.is_empty() {
@@ -228,22 +293,73 @@ impl<S: Store> Replica<S> {
             }
             let event = merge.finish(store, Origin::Peer(checkpoint.replica))?;
             let known = store.peer(checkpoint.peer)?;
-            let (cursor, acked) = known.map_or((0, 0), |peer| (peer.cursor, peer.acked));
-            let cursor = cursor.max(checkpoint.cursor);
+            let acked = known.map_or(0, |peer| peer.acked);
+            let own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
+            let claimed =
+                known.filter(|peer| peer.replica == checkpoint.replica).map_or(0, |peer| peer.claimed);
+            let claimed = claimed.max(own.map_or(0, |dot| dot.counter));
+            let known = known.filter(|peer| peer.scope == checkpoint.scope).map_or(0, |peer| peer.cursor);
+            let cursor = known.max(checkpoint.cursor);
             store.set_peer(&PeerRecord {
                 life: checkpoint.peer,
                 replica: checkpoint.replica,
                 cursor,
                 acked,
+                scope: checkpoint.scope,
+                claimed,
             })?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
-            Ok((Applied { sequence, cells }, event))
+            let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
+            Ok((Applied { sequence, cells, refused, held: false }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
         Ok(applied)
+    }
+
+    /// The number of the last refusal that a peer has not heard of; 0 when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn last_refusal(&mut self, peer: Life) -> Result<u64, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, |store| refuse::last(store, peer))
+    }
+
+    /// The next refusals that a peer has not heard of, after a number, until they name about so many documents; and of
+    /// those documents what `readable` lets it read, empty ones included.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn refusals(
+        &mut self,
+        peer: Life,
+        after: u64,
+        documents: usize,
+        readable: impl Fn(&Address) -> bool,
+    ) -> Result<Refusals, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let changes = refuse::after(store, peer, after, documents)?;
+            let addresses: BTreeSet<Address> =
+                changes.iter().flat_map(|change| change.documents.iter().cloned()).collect();
+            let mut found = Vec::new();
+            for address in addresses {
+                let state = if readable(&address) { store.document(&address)? } else { None };
+                found.push((address, state.map(|state| (*state).clone()).unwrap_or_default()));
+            }
+            Ok(Refusals { changes, documents: found })
+        })
+    }
+
+    /// A peer has heard of all refusals up to a number: they need not be remembered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn refusals_heard(&mut self, peer: Life, through: u64) -> Result<(), StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            refuse::heard(store, peer, through)
+        })
     }
 
     /// What is remembered of a peer.
@@ -260,11 +376,29 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn acknowledged(&mut self, life: Life, replica: ReplicaId, sequence: u64) -> Result<(), StoreError> {
         transact(&mut self.store, Access::Write, Durability::Visible, |store| {
-            let known = store.peer(life)?.unwrap_or(PeerRecord { life, replica, cursor: 0, acked: 0 });
+            let known = store.peer(life)?.unwrap_or(PeerRecord {
+                life,
+                replica,
+                cursor: 0,
+                acked: 0,
+                scope: 0,
+                claimed: 0,
+            });
             let acked = known.acked.max(sequence.min(store.head()?.sequence));
             store.set_peer(&PeerRecord { replica, acked, ..known })
         })
     }
+}
+
+/// A batch that was put aside, read.
+pub(super) fn staged<S: Store>(
+    store: &mut S,
+    peer: Life,
+    index: u64,
+    limits: &Limits,
+) -> Result<Option<Vec<(Address, Document)>>, ApplyError> {
+    let Some(bytes) = store.staged(peer, index)? else { return Ok(None) };
+    Ok(Some(decode_batch(&mut Reader::new(&bytes), &mut Dictionary::new(), limits)?))
 }
 
 fn merge_all<S: Store>(
@@ -298,4 +432,8 @@ pub enum ApplyError {
     /// identity with [`Replica::renew_identity`] and sync again.
     #[error("the peer has seen more of this replica than it has itself; it needs a new identity")]
     Forked,
+    /// So much of what the peer brought was refused, and it never took notice, that no more is noted. Let it sync with a
+    /// version that takes refusals back, or give it the rights.
+    #[error("the peer has left too many refused changes unheard; nothing more is taken from it")]
+    TooManyRefusals,
 }

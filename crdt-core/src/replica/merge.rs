@@ -1,10 +1,10 @@
 //! The one way in: whatever changes state, a commit or a checkpoint, goes through [`Merge`].
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::document::{Address, CellKind, Document, MapView, Path};
+use crate::document::{Address, CellKind, CellRef, Document, MapView, Path};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
 use crate::fingerprint::Fingerprints;
 use crate::schema::Collections;
@@ -19,13 +19,26 @@ pub(super) struct Merge<'m> {
     dots: BTreeSet<Dot>,
     documents: BTreeSet<Address>,
     changes: Vec<DocumentChange>,
+    /// What was replaced, if anybody may want it back.
+    replaced: Option<BTreeMap<Address, Document>>,
     pub(super) cells: u64,
 }
 
 impl<'m> Merge<'m> {
     pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
         let (dots, documents) = (BTreeSet::new(), BTreeSet::new());
-        Self { head, collections, listening, dots, documents, changes: Vec::new(), cells: 0 }
+        let (changes, replaced) = (Vec::new(), None);
+        Self { head, collections, listening, dots, documents, changes, replaced, cells: 0 }
+    }
+
+    /// Keeps what is replaced from now on.
+    pub(super) fn keep_replaced(&mut self) {
+        self.replaced = Some(BTreeMap::new());
+    }
+
+    /// The cells that were replaced.
+    pub(super) fn take_replaced(&mut self) -> Option<BTreeMap<Address, Document>> {
+        self.replaced.take()
     }
 
     /// Merges a delta into a document, stores it if that changed anything, and returns what it is now.
@@ -36,25 +49,57 @@ impl<'m> Merge<'m> {
         before: Arc<Document>,
         delta: Document,
     ) -> Result<Arc<Document>, StoreError> {
+        self.replace(store, address, before, &BTreeSet::new(), delta)
+    }
+
+    /// The same, and first takes out the cells of some changes: the only thing that ever makes a state smaller.
+    pub(super) fn replace<S: Store>(
+        &mut self,
+        store: &mut S,
+        address: &Address,
+        before: Arc<Document>,
+        withdrawn: &BTreeSet<Dot>,
+        delta: Document,
+    ) -> Result<Arc<Document>, StoreError> {
         let collection = self.collections.get(&address.collection);
         let listing = self.listening && self.changes.len() <= ChangeEvent::LISTED;
         let existed = before.is_alive(collection.deletes_win());
         let mut fields: Vec<Path> = Vec::new();
         let mut document = before;
         let (mut fingerprints, mut root) = (Fingerprints::new(&self.head.namespace, address), self.head.root);
-        let changed = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
+        if !withdrawn.is_empty() {
+            document.visit(&mut |path, cell| {
+                if withdrawn.contains(&cell.set_by().dot()) {
+                    root = root.minus(fingerprints.of(path, &cell));
+                    self.cells += 1;
+                    if listing && is_of_field(&cell) {
+                        fields.push(path.clone());
+                    }
+                }
+            });
+            document = Arc::new(document.select(|dot| !withdrawn.contains(&dot)));
+        }
+        let mut replaced = self.replaced.as_ref().map(|_| Document::new());
+        let merged = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
             if let Some(before) = before {
                 root = root.minus(fingerprints.of(path, &before));
+                if let Some(replaced) = &mut replaced {
+                    replaced.merge_cell(path, before.to_owned());
+                }
             }
             root = root.plus(fingerprints.of(path, &after));
             self.dots.insert(after.set_by().dot());
             self.cells += 1;
-            let of_field = !matches!(after.kind(), CellKind::Presence | CellKind::Deletion);
-            if listing && of_field && fields.last() != Some(path) {
+            if listing && is_of_field(&after) && fields.last() != Some(path) {
                 fields.push(path.clone());
             }
         });
-        if changed {
+        if let (Some(all), Some(replaced)) = (&mut self.replaced, replaced)
+            && !replaced.is_empty()
+        {
+            all.insert(address.clone(), replaced);
+        }
+        if merged || !withdrawn.is_empty() {
             self.head.root = root;
             store.put_document(address, document.clone(), collection)?;
             self.documents.insert(address.clone());
@@ -101,6 +146,10 @@ impl<'m> Merge<'m> {
             documents: core::mem::take(&mut self.documents).into_iter().collect(),
         })
     }
+}
+
+fn is_of_field(cell: &CellRef<'_>) -> bool {
+    !matches!(cell.kind(), CellKind::Presence | CellKind::Deletion)
 }
 
 fn describe(

@@ -11,16 +11,25 @@
 //! | `mod.rs` | commit, read, the transaction guard |
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
+//! | `refuse.rs` | changes of a peer that are not taken |
+//! | `reject.rs` | own changes that were not taken |
+//! | `undo.rs` | what it takes to take an own change back |
 
 mod exchange;
 mod merge;
+mod refuse;
+mod reject;
+mod undo;
 
-pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Position, Window};
+pub use exchange::{Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, Window};
+pub use reject::Withdrawal;
+pub(crate) use reject::drop_rejected;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::codec::{Dictionary, encode_batch};
-use crate::document::{Address, DocumentId, DocumentView};
+use crate::document::{Address, Document, DocumentId, DocumentView};
 use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::schema::Collections;
@@ -141,12 +150,20 @@ impl<S: Store> Replica<S> {
             }
             clock.adopt(&change);
             (head.counter, head.hlc) = (clock.counter(), clock.hlc());
+            let follows = head.follows;
             let mut merge = Merge::new(&mut head, collections, events.is_some());
+            if follows {
+                merge.keep_replaced();
+            }
             for one in written {
                 let after = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
             }
+            let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
+            if let Some(replaced) = replaced {
+                undo::keep(store, head.sequence, change.dot(), &replaced)?;
+            }
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };
@@ -166,6 +183,11 @@ impl<S: Store> Replica<S> {
         let found =
             transact(&mut self.store, Access::Read, Durability::Visible, |store| store.document(&address))?;
         Ok(DocumentView::new(found.unwrap_or_default(), self.collections.get_shared(&address.collection)))
+    }
+
+    /// Reads a state that is kept elsewhere as a document of a collection.
+    pub fn view(&self, collection: &Name, state: Document) -> DocumentView {
+        DocumentView::new(Arc::new(state), self.collections.get_shared(collection))
     }
 
     /// The next existing documents of a collection after an id, in the order of ids.
@@ -203,7 +225,9 @@ impl<S: Store> Replica<S> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let documents = store.documents_after(None, usize::MAX)?;
             let mut out = Vec::new();
-            let pairs = documents.iter().map(|(address, document)| (address, &**document));
+            // A document of which everything was withdrawn is as if it had never been.
+            let held = documents.iter().filter(|(_, document)| !document.is_empty());
+            let pairs = held.map(|(address, document)| (address, &**document));
             encode_batch(&mut out, &mut Dictionary::new(), pairs);
             Ok(out)
         })

@@ -75,3 +75,53 @@ where
         .map(|(key, mark)| (key.clone(), mark.killed_by(change)))
         .collect()
 }
+
+#[cfg(feature = "laws")]
+mod laws {
+    use super::Flag;
+    use crate::Change;
+    use crate::laws::{Meaning, Subject, Visible, one_of};
+    use quickcheck::{Arbitrary, Gen};
+
+    crate::law_suite!(Flag, meaning);
+
+    #[derive(Clone, Debug)]
+    pub enum Switch {
+        On,
+        Off,
+    }
+
+    impl Arbitrary for Switch {
+        fn arbitrary(random: &mut Gen) -> Self {
+            one_of(random, &[Self::On, Self::Off])
+        }
+    }
+
+    impl Subject for Flag {
+        type State = Self;
+        type Operation = Switch;
+
+        fn mutate(state: &mut Flag, operation: &Switch, change: Change) -> Flag {
+            match operation {
+                Switch::On => state.enable(change),
+                Switch::Off => state.disable(change),
+            }
+        }
+    }
+
+    impl Meaning for Flag {
+        type Shown = bool;
+
+        fn shown(state: &Flag) -> bool {
+            state.is_enabled()
+        }
+
+        /// On while there is an enable that no disable saw.
+        fn meant(visible: &[Visible<'_, Self>]) -> bool {
+            visible.iter().any(|commit| {
+                let enabled = matches!(commit.operation, Switch::On);
+                enabled && !commit.is_taken_away(visible, |op| matches!(op, Switch::Off))
+            })
+        }
+    }
+}

@@ -76,3 +76,51 @@ impl Lattice for GCounter {
         Self { counts: unseen.map(|(r, c)| (*r, *c)).collect() }
     }
 }
+
+#[cfg(feature = "laws")]
+mod laws {
+    use super::GCounter;
+    use crate::laws::{Meaning, Subject, Visible, one_of};
+    use crate::{CausalContext, Change, Dot, VersionVector};
+    use quickcheck::{Arbitrary, Gen};
+
+    crate::law_suite!(GCounter, meaning);
+
+    /// A step upwards. The greatest overflows when it is made twice, and is then no operation at all.
+    #[derive(Clone, Debug)]
+    pub struct Up(u64);
+
+    impl Arbitrary for Up {
+        fn arbitrary(random: &mut Gen) -> Self {
+            Self(one_of(random, &[0, 1, 1, 2, 3, u64::MAX]))
+        }
+    }
+
+    impl Subject for GCounter {
+        type State = Self;
+        type Operation = Up;
+
+        fn mutate(state: &mut GCounter, Up(step): &Up, change: Change) -> GCounter {
+            state.increment(change.replica(), *step).unwrap_or_default()
+        }
+
+        fn record(delta: &GCounter, change: &Change, seen: &mut CausalContext) {
+            let count = u64::try_from(delta.value()).expect("the delta holds one replica's count");
+            seen.merge(&VersionVector::from_iter([Dot::new(change.replica(), count)]).into());
+        }
+    }
+
+    impl Meaning for GCounter {
+        type Shown = u128;
+
+        fn shown(state: &GCounter) -> u128 {
+            state.value()
+        }
+
+        fn meant(visible: &[Visible<'_, Self>]) -> u128 {
+            // A step that overflowed failed, and left no delta.
+            let counted = visible.iter().filter(|commit| *commit.delta != GCounter::new());
+            counted.map(|commit| u128::from(commit.operation.0)).sum()
+        }
+    }
+}

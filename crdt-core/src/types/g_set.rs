@@ -67,3 +67,49 @@ impl<T: Ord + Clone> Lattice for GSet<T> {
         Self { adds: self.adds.difference(seen) }
     }
 }
+
+#[cfg(feature = "laws")]
+mod laws {
+    use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    use super::GSet;
+    use crate::Change;
+    use crate::laws::{Meaning, Subject, Visible, one_of};
+    use quickcheck::{Arbitrary, Gen};
+
+    crate::law_suite!(GSet<char>, meaning);
+
+    const ELEMENTS: [char; 3] = ['a', 'b', 'c'];
+
+    #[derive(Clone, Debug)]
+    pub struct Insert(char);
+
+    impl Arbitrary for Insert {
+        fn arbitrary(random: &mut Gen) -> Self {
+            Self(one_of(random, &ELEMENTS))
+        }
+    }
+
+    impl Subject for GSet<char> {
+        type State = Self;
+        type Operation = Insert;
+
+        fn mutate(state: &mut GSet<char>, Insert(element): &Insert, change: Change) -> GSet<char> {
+            state.add(change, *element)
+        }
+    }
+
+    impl Meaning for GSet<char> {
+        type Shown = Vec<char>;
+
+        fn shown(state: &GSet<char>) -> Vec<char> {
+            state.iter().copied().collect()
+        }
+
+        fn meant(visible: &[Visible<'_, Self>]) -> Vec<char> {
+            let elements: BTreeSet<char> = visible.iter().map(|commit| commit.operation.0).collect();
+            elements.into_iter().collect()
+        }
+    }
+}

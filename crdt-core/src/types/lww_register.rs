@@ -108,3 +108,59 @@ impl<T: Ord + Clone> Lattice for LwwRegister<T> {
         Self { cell: self.cell.clone().filter(|cell| !seen.contains(cell.set_by().dot())) }
     }
 }
+
+#[cfg(feature = "laws")]
+mod laws {
+    use super::LwwRegister;
+    use crate::Change;
+    use crate::laws::{Meaning, Subject, Visible, one_of};
+    use quickcheck::{Arbitrary, Gen};
+
+    crate::law_suite!(LwwRegister<u8>, meaning);
+
+    #[derive(Clone, Debug)]
+    pub enum Write {
+        Write(u8),
+        /// Take the value away: `close` or `clear`.
+        Empty,
+    }
+
+    impl Arbitrary for Write {
+        fn arbitrary(random: &mut Gen) -> Self {
+            one_of(random, &[Self::Write(1), Self::Write(2), Self::Write(3), Self::Empty])
+        }
+    }
+
+    impl Subject for LwwRegister<u8> {
+        type State = Self;
+        type Operation = Write;
+
+        fn mutate(state: &mut LwwRegister<u8>, operation: &Write, mut change: Change) -> LwwRegister<u8> {
+            match operation {
+                Write::Write(value) => {
+                    if let Some(cell) = state.written() {
+                        change.exceed(&cell.stamp).expect("no history comes near the end of time");
+                    }
+                    state.write(change, *value)
+                }
+                Write::Empty => state.close(change),
+            }
+        }
+    }
+
+    impl Meaning for LwwRegister<u8> {
+        type Shown = Option<u8>;
+
+        fn shown(state: &LwwRegister<u8>) -> Option<u8> {
+            state.get().copied()
+        }
+
+        /// The write with the greatest stamp, unless a close saw it.
+        fn meant(visible: &[Visible<'_, Self>]) -> Option<u8> {
+            let writes = visible.iter().filter_map(|commit| Some((commit.delta.open()?.0.stamp, commit)));
+            let (_, last) = writes.max_by_key(|(stamp, _)| *stamp)?;
+            let closed = last.is_taken_away(visible, |op| matches!(op, Write::Empty));
+            last.delta.get().copied().filter(|_| !closed)
+        }
+    }
+}

@@ -1,4 +1,7 @@
-//! The replicated types, one per file. Each is usable on its own and as a field of a document.
+//! The replicated types, one per file, with the laws that each is checked against. Each is usable on its own; what it
+//! takes to add one is in `CONTRIBUTING.md`.
+//!
+//! All are at the root of the crate too: `crdt_core::OrSet`.
 
 mod flag;
 mod g_counter;

@@ -113,3 +113,57 @@ pub(crate) fn distinct<T: Ord>(mut siblings: Vec<Sibling<'_, T>>) -> Vec<Sibling
 fn sort<T>(siblings: &mut [Sibling<'_, T>], order: &dyn Fn(&Sibling<'_, T>, &Sibling<'_, T>) -> Ordering) {
     siblings.sort_by(order);
 }
+
+#[cfg(feature = "laws")]
+mod laws {
+    use std::collections::BTreeSet;
+
+    use super::MvRegister;
+    use crate::Change;
+    use crate::laws::{Meaning, Subject, Visible, one_of};
+    use quickcheck::{Arbitrary, Gen};
+
+    crate::law_suite!(MvRegister<u8>, meaning);
+
+    #[derive(Clone, Debug)]
+    pub enum Write {
+        Write(u8),
+        /// Take the value away: `close` or `clear`.
+        Empty,
+    }
+
+    impl Arbitrary for Write {
+        fn arbitrary(random: &mut Gen) -> Self {
+            one_of(random, &[Self::Write(1), Self::Write(2), Self::Write(3), Self::Empty])
+        }
+    }
+
+    impl Subject for MvRegister<u8> {
+        type State = Self;
+        type Operation = Write;
+
+        fn mutate(state: &mut MvRegister<u8>, operation: &Write, change: Change) -> MvRegister<u8> {
+            match operation {
+                Write::Write(value) => state.write(change, *value),
+                Write::Empty => state.clear(change),
+            }
+        }
+    }
+
+    impl Meaning for MvRegister<u8> {
+        type Shown = BTreeSet<u8>;
+
+        fn shown(state: &MvRegister<u8>) -> BTreeSet<u8> {
+            state.siblings().iter().map(|sibling| *sibling.value).collect()
+        }
+
+        /// The values of the writes that no other write and no clear saw.
+        fn meant(visible: &[Visible<'_, Self>]) -> BTreeSet<u8> {
+            let values = visible.iter().filter_map(|commit| match commit.operation {
+                Write::Write(value) if !commit.is_taken_away(visible, |_| true) => Some(*value),
+                _ => None,
+            });
+            values.collect()
+        }
+    }
+}

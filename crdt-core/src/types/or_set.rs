@@ -97,3 +97,65 @@ impl<T: Ord + Clone> OrSet<T> {
         self.cells.is_empty()
     }
 }
+
+#[cfg(feature = "laws")]
+mod laws {
+    use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    use super::OrSet;
+    use crate::Change;
+    use crate::laws::{Meaning, Subject, Visible, one_of};
+    use quickcheck::{Arbitrary, Gen};
+
+    crate::law_suite!(OrSet<char>, meaning);
+
+    const ELEMENTS: [char; 3] = ['a', 'b', 'c'];
+
+    #[derive(Clone, Debug)]
+    pub enum Edit {
+        Add(char),
+        Remove(char),
+        Clear,
+    }
+
+    impl Arbitrary for Edit {
+        fn arbitrary(random: &mut Gen) -> Self {
+            let element = one_of(random, &ELEMENTS);
+            let edits = [Self::Add(element), Self::Add(element), Self::Remove(element), Self::Clear];
+            one_of(random, &edits)
+        }
+    }
+
+    impl Subject for OrSet<char> {
+        type State = Self;
+        type Operation = Edit;
+
+        fn mutate(state: &mut OrSet<char>, operation: &Edit, change: Change) -> OrSet<char> {
+            match operation {
+                Edit::Add(element) => state.add(change, *element),
+                Edit::Remove(element) => state.remove(change, element),
+                Edit::Clear => state.clear(change),
+            }
+        }
+    }
+
+    impl Meaning for OrSet<char> {
+        type Shown = Vec<char>;
+
+        fn shown(state: &OrSet<char>) -> Vec<char> {
+            state.iter().copied().collect()
+        }
+
+        /// The elements with an add that no remove of that element, and no clear, saw.
+        fn meant(visible: &[Visible<'_, Self>]) -> Vec<char> {
+            let added = visible.iter().filter_map(|commit| {
+                let Edit::Add(element) = commit.operation else { return None };
+                let takes_away =
+                    |op: &Edit| matches!(op, Edit::Remove(e) if e == element) || matches!(op, Edit::Clear);
+                (!commit.is_taken_away(visible, takes_away)).then_some(*element)
+            });
+            added.collect::<BTreeSet<_>>().into_iter().collect()
+        }
+    }
+}

@@ -125,3 +125,59 @@ impl Lattice for PNCounter {
         Self { tallies: self.tallies.difference(seen), bases: self.bases.difference(seen) }
     }
 }
+
+#[cfg(feature = "laws")]
+mod laws {
+    use super::PNCounter;
+    use crate::Change;
+    use crate::laws::{Meaning, Subject, Visible, one_of};
+    use quickcheck::{Arbitrary, Gen};
+
+    crate::law_suite!(PNCounter, meaning);
+
+    #[derive(Clone, Debug)]
+    pub enum Count {
+        Add(i64),
+        Reset,
+    }
+
+    impl Arbitrary for Count {
+        fn arbitrary(random: &mut Gen) -> Self {
+            let add = Self::Add(one_of(random, &[-3, -1, 0, 1, 2, 5, i64::MAX, i64::MIN]));
+            one_of(random, &[add.clone(), add, Self::Reset])
+        }
+    }
+
+    impl Subject for PNCounter {
+        type State = Self;
+        type Operation = Count;
+
+        fn mutate(state: &mut PNCounter, operation: &Count, change: Change) -> PNCounter {
+            match operation {
+                Count::Add(step) => state.add(change, *step).unwrap_or_default(),
+                Count::Reset => state.reset(change),
+            }
+        }
+    }
+
+    impl Meaning for PNCounter {
+        type Shown = i128;
+
+        fn shown(state: &PNCounter) -> i128 {
+            state.value()
+        }
+
+        /// All steps that no reset saw. A step that two resets saw is taken back once.
+        fn meant(visible: &[Visible<'_, Self>]) -> i128 {
+            // A step that overflowed failed, and left no delta.
+            let counted = visible.iter().filter(|commit| !commit.delta.is_empty());
+            let counts = counted.map(|commit| match commit.operation {
+                Count::Add(step) if !commit.is_taken_away(visible, |op| matches!(op, Count::Reset)) => {
+                    i128::from(*step)
+                }
+                _ => 0,
+            });
+            counts.sum()
+        }
+    }
+}

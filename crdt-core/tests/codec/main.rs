@@ -4,7 +4,7 @@ mod canonical;
 mod documents;
 mod hostile;
 mod seeds;
-#[allow(dead_code, unused_imports, reason = "the law suite uses all of it, this binary whole documents only")]
+#[allow(dead_code, reason = "the law suite uses all of it, this binary whole documents only")]
 #[path = "../subjects/mod.rs"]
 mod subjects;
 

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Write};
 
-use crdt_core::{Replica, Store};
+use crdt_core::{Refusal, Replica, Store};
 
 use crate::EndReason;
 use crate::session::{Session, SessionError};
@@ -30,6 +30,9 @@ pub enum StreamError {
     /// What came is not the framing of this driver.
     #[error("the peer does not speak this protocol, or the connection is damaged")]
     Framing,
+    /// The guard, theirs or ours, did not let the applicant in. Nothing was exchanged.
+    #[error("not admitted: {0}")]
+    NotAdmitted(Refusal),
     /// The peer ended the session.
     #[error("the peer ended the session: {0:?}")]
     Ended(EndReason),
@@ -66,17 +69,32 @@ pub fn exchange(
     speaks_first: bool,
     now_ms: impl Fn() -> u64,
 ) -> Result<(), StreamError> {
+    let result = take_turns(session, replica, stream, speaks_first, &now_ms);
+    if result.is_err() && session.ended().is_some() {
+        // The peer should learn why, if the stream still takes it; the error to report is the one before.
+        let _ = speak(session, replica, stream, &now_ms);
+    }
+    result
+}
+
+fn take_turns(
+    session: &mut Session,
+    replica: &mut impl Endpoint,
+    stream: &mut (impl Read + Write),
+    speaks_first: bool,
+    now_ms: &impl Fn() -> u64,
+) -> Result<(), StreamError> {
     let limit = replica.with(|replica| replica.limits().message_bytes);
     let mut heard = Flight { empty: false, settled: false };
     if !speaks_first {
-        heard = listen(session, replica, stream, limit, &now_ms)?;
+        heard = listen(session, replica, stream, limit, now_ms)?;
     }
     loop {
-        let said = speak(session, replica, stream, &now_ms)?;
+        let said = speak(session, replica, stream, now_ms)?;
         if said.empty && said.settled && heard.settled {
             return Ok(());
         }
-        heard = listen(session, replica, stream, limit, &now_ms)?;
+        heard = listen(session, replica, stream, limit, now_ms)?;
         if heard.empty && heard.settled && said.settled {
             return Ok(());
         }
@@ -132,10 +150,28 @@ fn listen(
         };
         replica.with(|replica| session.receive(replica, &message, now_ms()))?;
         if let Some(reason) = session.ended() {
-            return Err(StreamError::Ended(reason));
+            return Err(match session.refusal() {
+                Some(refusal) => {
+                    let refusal = refusal.clone();
+                    hear_out(stream, limit);
+                    StreamError::NotAdmitted(refusal)
+                }
+                None => StreamError::Ended(reason),
+            });
         }
         empty = false;
     }
+}
+
+/// Reads what is left of a flight that does not matter any more: a connection that is closed with something unread takes
+/// back what was said last.
+fn hear_out(stream: &mut impl Read, limit: usize) {
+    let mut left = FLIGHT_BYTES;
+    while let Ok(Some(message)) = read_message(stream, limit) {
+        let Some(less) = left.checked_sub(message.len()) else { return };
+        left = less;
+    }
+    let _ = stream.read_exact(&mut [0]);
 }
 
 /// Writes a message with its length before it: seven bits a byte, the lowest first.

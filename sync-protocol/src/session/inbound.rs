@@ -1,10 +1,10 @@
 //! What we take: chunks are put aside, a checkpoint applies them, a push applies at once.
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Document, Dot, Head, Limits, Replica, Store};
+use crdt_core::{Address, Applied, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
 
 use super::status::SessionError;
-use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Want};
+use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Refused, Want};
 
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
@@ -17,6 +17,13 @@ pub(super) struct Inbound {
     dictionary: Dictionary,
     /// A push that was read, which advanced the dictionary, and that the store then failed to take.
     unapplied: Option<Vec<(Address, Document)>>,
+    /// What the peer lets us read, as it numbers it.
+    scope: u64,
+    /// The number of the last refusal that the peer announced, and of the last one that it told.
+    refusals: (u64, u64),
+    /// The peer takes back what we refuse, so nothing is taken from it while it has not.
+    may_hold: bool,
+    holds: bool,
 }
 
 impl Inbound {
@@ -24,14 +31,19 @@ impl Inbound {
     pub(super) fn greet<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
-        head: &Head,
         hello: &Hello,
+        scope: u64,
     ) -> Result<Want, SessionError> {
-        let known = replica.peer(hello.life)?.map_or(0, |peer| peer.cursor);
+        let head = replica.head()?;
+        self.scope = scope;
+        // A cursor says nothing about what was not to be read.
+        let peer = replica.peer(hello.life)?;
+        let known = peer.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
         // A cursor beyond the peer's head is one into a history that the peer has lost.
         self.cursor = if known <= hello.sequence { known } else { 0 };
         let seen = replica.seen()?;
-        self.peer_counter = seen.get(hello.replica);
+        let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
+        self.peer_counter = seen.get(hello.replica).max(claimed);
         replica.clear_staged(hello.life)?;
         let whole = self.cursor == 0 && seen.len() <= MAX_VECTOR_ENTRIES && hello.root != head.root;
         Ok(Want {
@@ -56,6 +68,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         checkpoint: Checkpoint<'_>,
+        judge: Option<Judgement<'_>>,
     ) -> Result<Applied, SessionError> {
         let documents = match checkpoint.batch {
             [] => Vec::new(),
@@ -63,13 +76,15 @@ impl Inbound {
         };
         let counter =
             checkpoint.context.iter().find(|dot| dot.replica == peer.replica).map(|dot| dot.counter);
-        let applied = replica.apply(crdt_core::Checkpoint {
+        let checkpoint_here = crdt_core::Checkpoint {
             peer: peer.life,
             replica: peer.replica,
             cursor: checkpoint.sequence,
             context: checkpoint.context,
             documents,
-        })?;
+            scope: self.scope,
+        };
+        let applied = replica.apply_judged(checkpoint_here, judge)?;
         self.cursor = self.cursor.max(checkpoint.sequence);
         self.peer_counter = counter.unwrap_or(0).max(self.peer_counter);
         self.following = true;
@@ -81,6 +96,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         push: Push<'_>,
+        judge: Option<Judgement<'_>>,
     ) -> Result<Applied, SessionError> {
         if !self.following {
             return Err(SessionError::Unexpected("a live change before a checkpoint"));
@@ -103,8 +119,9 @@ impl Inbound {
             cursor,
             context,
             documents: documents.clone(),
+            scope: self.scope,
         };
-        match replica.apply(checkpoint) {
+        match replica.apply_judged(checkpoint, judge) {
             Ok(applied) => {
                 (self.cursor, self.peer_counter) = (cursor, counter);
                 Ok(applied)
@@ -114,6 +131,35 @@ impl Inbound {
                 Err(error.into())
             }
         }
+    }
+
+    /// The peer did not take some of our changes, and says what it holds instead.
+    pub(super) fn refused<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        peer: &Hello,
+        refused: Refused<'_>,
+        obeys: bool,
+    ) -> Result<Applied, SessionError> {
+        let documents = match refused.batch {
+            [] => Vec::new(),
+            batch => decode(batch, &mut Dictionary::new(), replica.limits())?,
+        };
+        let applied = if obeys {
+            let changes = refused.changes.into_iter().collect();
+            let (life, replica_id) = (peer.life, peer.replica);
+            replica.withdraw(Withdrawal { peer: life, replica: replica_id, refused: changes, documents })?
+        } else {
+            replica.clear_staged(peer.life)?;
+            Applied::default()
+        };
+        self.refusals.1 = self.refusals.1.max(refused.through);
+        Ok(applied)
+    }
+
+    /// The peer will tell of refusals up to a number.
+    pub(super) fn expect_refusals(&mut self, last: u64) {
+        self.refusals.0 = self.refusals.0.max(last);
     }
 
     /// The peer's next steps are nothing but what we sent. The store learns it with the next change.
@@ -127,8 +173,37 @@ impl Inbound {
         self.cursor
     }
 
+    /// Whether the peer obeys, and whether there is something that it has to take back before anything is taken from it.
+    pub(super) fn hold_while(&mut self, may_hold: bool, unheard: bool) {
+        self.may_hold = may_hold;
+        self.holds = may_hold && unheard;
+    }
+
+    pub(super) const fn may_hold(&self) -> bool {
+        self.may_hold
+    }
+
+    pub(super) const fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// Something was refused: what the peer says until it has heard is not for us.
+    pub(super) fn hold(&mut self) {
+        (self.holds, self.following) = (true, false);
+    }
+
+    /// The peer has heard, and starts again.
+    pub(super) fn let_go(&mut self) {
+        (self.holds, self.unapplied, self.dictionary) = (false, None, Dictionary::new());
+    }
+
     pub(super) const fn caught_up(&self) -> bool {
-        self.following
+        self.following && self.has_heard()
+    }
+
+    /// We know of everything that the peer refused.
+    pub(super) const fn has_heard(&self) -> bool {
+        self.refusals.1 >= self.refusals.0
     }
 }
 

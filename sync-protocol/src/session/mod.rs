@@ -1,18 +1,23 @@
 //! [`Session`]: one conversation with one peer.
 
+mod handshake;
 mod inbound;
 mod outbound;
+mod refusals;
 mod status;
 
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use crdt_core::{Fingerprint, Replica, Store};
+use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
 
 use crate::EndReason;
-use crate::message::{self, Ack, Hello, Message, Want};
+use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
+use crate::message::{self, Ack, Hello, Message, Token, Want, Welcome};
 use crate::seal::{Opened, Seal};
+use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
 use outbound::Outbound;
 
@@ -48,16 +53,27 @@ impl Config {
 /// 5. When [`is_settled`](Session::is_settled), both sides have all that the other had; stop, or keep the session open
 ///    and it pushes changes as they are committed.
 ///
-/// An error from `receive` leaves the session and the store as they were before that message. A session that
-/// [ended](Session::ended) stays so.
+/// An error from `receive` leaves the session and the store as they were before that message, unless it
+/// [ended](Session::ended) the session. One that ended stays so; it may still have something to
+/// [transmit](Session::transmit), so that the peer learns why.
 ///
 /// The replica is handed in with every call, so any number of sessions can share it, and other processes can write to
 /// its store in between.
 #[derive(Debug)]
 pub struct Session {
     config: Config,
+    token: Option<Vec<u8>>,
+    guard: Option<Arc<dyn Authenticate>>,
+    /// The peer's refusals are followed.
+    obeys: bool,
+    /// Our change order up to here needs no undoing any more.
+    confirmed: u64,
     started_ms: u64,
+    /// Our hello, once it was made.
+    hello: Option<Vec<u8>>,
     hello_sent: bool,
+    /// The seal of our hello and proof.
+    greeting: Option<Seal>,
     peer: Option<Peer>,
     outbound: Outbound,
     inbound: Inbound,
@@ -66,20 +82,11 @@ pub struct Session {
     control: VecDeque<Vec<u8>>,
     events: VecDeque<SessionEvent>,
     ended: Option<EndReason>,
+    refusal: Option<Refusal>,
     traffic: Traffic,
     last_heard_ms: u64,
     /// Everything was asked for once because the roots differed.
     repaired: bool,
-}
-
-/// What the handshake said of the other side, and the seals that follow from it.
-#[derive(Debug)]
-struct Peer {
-    hello: Hello,
-    /// What it last said its root was.
-    root: Fingerprint,
-    sends: Seal,
-    receives: Seal,
 }
 
 impl Session {
@@ -87,8 +94,14 @@ impl Session {
     pub fn new(config: Config, now_ms: u64) -> Self {
         Self {
             config,
+            token: None,
+            guard: None,
+            obeys: false,
+            confirmed: 0,
             started_ms: now_ms,
+            hello: None,
             hello_sent: false,
+            greeting: None,
             peer: None,
             outbound: Outbound::default(),
             inbound: Inbound::default(),
@@ -96,10 +109,32 @@ impl Session {
             control: VecDeque::new(),
             events: VecDeque::new(),
             ended: None,
+            refusal: None,
             traffic: Traffic::default(),
             last_heard_ms: now_ms,
             repaired: false,
         }
+    }
+
+    /// Has a token ready for a peer with a guard. It is sent after the peer proved the namespace's key, and never to one
+    /// without a guard. At most [`MAX_TOKEN_BYTES`](crate::door::MAX_TOKEN_BYTES); the peer takes no longer one.
+    pub fn with_token(mut self, token: impl Into<Vec<u8>>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Lets the peer in only if the guard does, and to what the guard says.
+    pub fn guarded_by(mut self, guard: Arc<dyn Authenticate>) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Follows the peer's refusals: a change that it does not take is taken back out of our state and kept as
+    /// [`Rejected`](crdt_core::Rejected). That is for a session with the server that decides what counts. Otherwise a
+    /// refusal is only told, as an event.
+    pub fn obeying(mut self) -> Self {
+        self.obeys = true;
+        self
     }
 
     /// The next message to send, if there is anything to say.
@@ -116,33 +151,46 @@ impl Session {
             if self.ended.is_some() {
                 return Ok(None);
             }
-            let head = replica.head()?;
-            let hello = Message::Hello(Hello {
-                namespace: *head.namespace.id(),
-                replica: head.replica,
-                life: head.life,
-                nonce: self.config.nonce,
-                root: head.root,
-                sequence: head.sequence,
-                now_ms,
-                durable: self.config.durable,
-            });
-            let mut message = hello.encode();
-            Seal::of_namespace(&head.namespace).close(&mut message);
+            if self.hello.is_none() {
+                let head = replica.head()?;
+                self.make_hello(&head, now_ms);
+            }
             self.hello_sent = true;
-            return Ok(Some(self.sent(message)));
+            let hello = self.hello.clone().unwrap_or_default();
+            return Ok(Some(self.sent(hello)));
         }
         let Some(peer) = &mut self.peer else { return Ok(None) };
-        let mut message = match self.control.pop_front() {
-            Some(message) => message,
-            None if self.ended.is_some() => return Ok(None),
-            None => match self.outbound.next_message(replica, &self.echoes)? {
-                Some(message) => message,
-                None => return Ok(None),
-            },
+        let mut message = match (self.control.pop_front(), peer.rights()) {
+            (Some(message), _) => message,
+            (None, Some((rights, terms))) if self.ended.is_none() => {
+                match self.outbound.next_message(replica, &self.echoes, rights, terms)? {
+                    Some(message) => message,
+                    None => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
         };
-        peer.sends.close(&mut message);
+        match &mut self.greeting {
+            Some(greeting) if message.first() == Some(&message::PROOF) => greeting.close(&mut message),
+            _ => peer.sends.close(&mut message),
+        }
         Ok(Some(self.sent(message)))
+    }
+
+    fn make_hello(&mut self, head: &Head, now_ms: u64) {
+        let hello = Message::Hello(Hello {
+            namespace: *head.namespace.id(),
+            replica: head.replica,
+            life: head.life,
+            nonce: self.config.nonce,
+            root: head.root,
+            sequence: head.sequence,
+            now_ms,
+            durable: self.config.durable,
+        });
+        let (mut message, mut greeting) = (hello.encode(), Seal::of_greeting(&head.namespace));
+        greeting.close(&mut message);
+        (self.hello, self.greeting) = (Some(message), Some(greeting));
     }
 
     fn sent(&mut self, message: Vec<u8>) -> Vec<u8> {
@@ -169,8 +217,17 @@ impl Session {
             .map_err(crdt_core::codec::DecodeError::from)?;
         if self.peer.is_none() {
             self.greet(replica, message, now_ms)?;
-        } else if !self.take(replica, message)? {
-            return Ok(());
+        } else {
+            match self.take(replica, message, now_ms) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    if matches!(error, SessionError::TooManyRefusals) {
+                        self.close(EndReason::TooManyRefusals);
+                    }
+                    return Err(error);
+                }
+            }
         }
         self.traffic.messages_received += 1;
         self.traffic.bytes_received += message.len() as u64;
@@ -178,7 +235,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes the peer's hello and says what we want of it.
+    /// Takes the peer's hello and answers with the proof.
     fn greet<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
@@ -194,30 +251,33 @@ impl Session {
                 SessionError::SameLife
             });
         }
-        let want = self.inbound.greet(replica, &head, &hello)?;
+        if self.hello.is_none() {
+            self.make_hello(&head, now_ms);
+        }
         self.outbound.greet(&head, &hello);
-        let (ours, theirs) = (self.config.nonce, hello.nonce);
-        self.control.push_back(Message::Want(want).encode());
-        let skew_ms = i64::try_from(i128::from(hello.now_ms) - i128::from(now_ms)).unwrap_or(i64::MAX);
-        self.events.push_back(SessionEvent::Connected { replica: hello.replica, life: hello.life, skew_ms });
-        self.peer = Some(Peer {
-            sends: Seal::of_session(&head.namespace, ours, theirs),
-            receives: Seal::of_session(&head.namespace, theirs, ours),
-            root: hello.root,
-            hello,
-        });
+        let peer = Peer::new(&head.namespace, hello, message, self.config.nonce);
+        let our_hello = self.hello.as_deref().unwrap_or_default();
+        self.control.push_back(peer.proof(&head.namespace, our_hello, self.guard.is_some()));
+        self.peer = Some(peer);
         Ok(())
     }
 
     /// Takes any later message; false when it was one that had been taken before.
-    fn take<S: Store>(&mut self, replica: &mut Replica<S>, message: &[u8]) -> Result<bool, SessionError> {
+    fn take<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        message: &[u8],
+        now_ms: u64,
+    ) -> Result<bool, SessionError> {
         let peer = self.peer.as_mut().expect("checked by the caller");
-        // The peer's hello again, repeated by the transport. Its seal is another one: held against this session's it would
-        // once in a while look like a message from further on.
-        if message.first() == Some(&message::HELLO)
-            && read_hello(&replica.head()?.namespace, message).is_ok_and(|hello| hello == peer.hello)
-        {
-            return Ok(false);
+        let namespace = replica.head()?.namespace;
+        match peer.greeted(&namespace, self.hello.as_deref().unwrap_or_default(), message)? {
+            Greeted::Repeated => return Ok(false),
+            Greeted::Proven(proof) => {
+                self.proven(replica, message, proof.guarded, now_ms)?;
+                return Ok(true);
+            }
+            Greeted::Past => {}
         }
         let body = match peer.receives.open(message) {
             Opened::Next(body) => body,
@@ -226,7 +286,128 @@ impl Session {
             Opened::Broken => return Err(SessionError::Damaged),
         };
         match Message::decode(body)? {
-            Message::Hello(_) => return Err(SessionError::Unexpected("a second hello")),
+            Message::Hello(_) | Message::Proof(_) => return Err(SessionError::Unexpected("a second hello")),
+            Message::Token(token) if peer.awaits_token() => self.admit(replica, token, now_ms)?,
+            Message::Welcome(welcome) if peer.awaits_welcome() => self.welcomed(replica, welcome)?,
+            Message::Token(_) => return Err(SessionError::Unexpected("a token")),
+            Message::Welcome(_) => return Err(SessionError::Unexpected("a welcome")),
+            Message::Bye(reason, refusal) => {
+                if let Some(refusal) = refusal {
+                    self.events.push_back(SessionEvent::NotAdmitted(refusal.clone()));
+                    self.refusal = Some(refusal);
+                }
+                self.end(reason);
+            }
+            _ if peer.rights().is_none() || peer.welcome().is_none() => {
+                return Err(SessionError::Unexpected("a message before the handshake was over"));
+            }
+            message => self.exchange(replica, message)?,
+        }
+        if let Some(peer) = &mut self.peer {
+            peer.receives.accept();
+        }
+        Ok(true)
+    }
+
+    /// The peer knows the key. Without a guard it is let in with that; if it has none either, so are we.
+    fn proven<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        message: &[u8],
+        guarded: bool,
+        now_ms: u64,
+    ) -> Result<(), SessionError> {
+        let peer = self.peer.as_mut().expect("greeted");
+        let admits = self.guard.is_none();
+        let want = if admits && !guarded { Some(self.inbound.greet(replica, &peer.hello, 0)?) } else { None };
+        peer.proven(message, guarded);
+        let (replica_id, life) = (peer.hello.replica, peer.hello.life);
+        let skew_ms = i128::from(peer.hello.now_ms) - i128::from(now_ms);
+        let skew_ms = i64::try_from(skew_ms).unwrap_or(i64::MAX);
+        self.events.push_back(SessionEvent::Connected { replica: replica_id, life, skew_ms });
+        if admits {
+            peer.admit(Box::new(Open));
+        }
+        if guarded {
+            let token = Token { shown: self.token.as_deref(), obeys: self.obeys };
+            self.control.push_back(Message::Token(token).encode());
+        } else {
+            peer.welcomed(Terms::OPEN);
+        }
+        self.control.extend(want.map(|want| Message::Want(want).encode()));
+        Ok(())
+    }
+
+    /// Asks our guard about the peer's token.
+    fn admit<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        Token { shown: token, obeys }: Token<'_>,
+        now_ms: u64,
+    ) -> Result<(), SessionError> {
+        let peer = self.peer.as_mut().expect("greeted");
+        let Some(guard) = &self.guard else { return Err(SessionError::Unexpected("a token")) };
+        let (replica_id, life) = (peer.hello.replica, peer.hello.life);
+        match guard.authenticate(&Applicant { replica: replica_id, life, token, now_ms }) {
+            Ok(rights) => {
+                let refused = replica.last_refusal(life)?;
+                // What was refused last time has to be taken back before anything else is asked for.
+                self.inbound.hold_while(obeys, refused > 0);
+                let want = match peer.welcome() {
+                    Some(welcome) if !self.inbound.holds() => {
+                        Some(self.inbound.greet(replica, &peer.hello, welcome.reads.scope())?)
+                    }
+                    _ => None,
+                };
+                let terms = peer.admit(rights);
+                self.outbound.refused(refused);
+                let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
+                self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
+                self.control.extend(want.map(|want| Message::Want(want).encode()));
+            }
+            Err(refusal) => {
+                let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
+                self.control.push_back(bye.encode());
+                self.events.push_back(SessionEvent::NotAdmitted(refusal.clone()));
+                self.refusal = Some(refusal);
+                self.end(EndReason::NotAdmitted);
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer's guard let us in: now we say what we want.
+    fn welcomed<S: Store>(&mut self, replica: &mut Replica<S>, welcome: Welcome) -> Result<(), SessionError> {
+        let peer = self.peer.as_mut().expect("greeted");
+        if self.obeys {
+            replica.follow()?;
+        }
+        let want = match peer.rights() {
+            Some(_) if !self.inbound.holds() => {
+                Some(self.inbound.greet(replica, &peer.hello, welcome.scope)?)
+            }
+            _ => None,
+        };
+        self.inbound.expect_refusals(welcome.refused);
+        let terms = Terms::from(welcome);
+        peer.welcomed(terms);
+        self.events.push_back(SessionEvent::Admitted(terms));
+        self.control.extend(want.map(|want| Message::Want(want).encode()));
+        Ok(())
+    }
+
+    /// Takes a message of a peer that was let in and let us in.
+    fn exchange<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        message: Message<'_>,
+    ) -> Result<(), SessionError> {
+        let peer = self.peer.as_mut().expect("greeted");
+        let (rights, terms) = peer.rights().expect("checked by the caller");
+        let judge = |proposal: &crdt_core::Proposal<'_>| rights.may_write(proposal);
+        let hold = self.inbound.may_hold();
+        let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, hold });
+        match message {
             Message::Want(want) => {
                 let head = replica.head()?;
                 if want.seen_of_you > head.counter {
@@ -235,15 +416,19 @@ impl Session {
                 let way = self.outbound.start(&head, &want)?;
                 self.events.push_back(SessionEvent::Sending(way));
             }
+            // Said before the peer took back what we refused; it will be said again.
+            Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_) if self.inbound.holds() => {}
             Message::Chunk(batch) => Inbound::chunk(replica, &peer.hello, batch)?,
             Message::Checkpoint(checkpoint) => {
                 let root = checkpoint.root;
-                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint)?;
+                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge)?;
                 self.applied(replica, &applied, true);
-                self.compare(replica, root);
+                if !applied.held {
+                    self.compare(replica, root);
+                }
             }
             Message::Push(push) => {
-                let applied = self.inbound.push(replica, &peer.hello, push)?;
+                let applied = self.inbound.push(replica, &peer.hello, push, judge)?;
                 self.applied(replica, &applied, false);
             }
             Message::Ack(ack) => {
@@ -253,18 +438,57 @@ impl Session {
                     self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
                 }
                 self.inbound.echoed(ack.echo_steps);
+                self.inbound.expect_refusals(ack.refused);
+                self.confirm(replica)?;
                 if let Some(root) = ack.root {
                     self.compare(replica, root);
                 }
             }
-            Message::Bye(reason) => {
-                self.end(reason);
+            Message::Refused(refused) => {
+                let through = refused.through;
+                let changes = refused.changes.clone();
+                let applied = self.inbound.refused(replica, &peer.hello, refused, self.obeys)?;
+                for (dot, refusal) in changes {
+                    let withdrawn = self.obeys;
+                    self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
+                }
+                self.control.push_back(Message::Heard(through).encode());
+                if self.obeys {
+                    // The peer takes nothing that was sent before; it will say from where on it wants it again.
+                    self.outbound.pause();
+                }
+                self.applied(replica, &applied, false);
+                self.confirm(replica)?;
             }
+            Message::Heard(through) => {
+                if through > self.outbound.refusals_told() {
+                    return Err(SessionError::Unexpected("a receipt for refusals that were not sent"));
+                }
+                replica.refusals_heard(peer.hello.life, through)?;
+                self.outbound.refusals_heard(through);
+                if self.outbound.refusals_unheard() == 0 && self.inbound.holds() {
+                    let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
+                    let want = self.inbound.greet(replica, &peer.hello, scope)?;
+                    self.inbound.let_go();
+                    self.control.push_back(Message::Want(want).encode());
+                }
+            }
+            Message::Hello(_)
+            | Message::Proof(_)
+            | Message::Token(_)
+            | Message::Welcome(_)
+            | Message::Bye(..) => unreachable!("taken by the caller"),
         }
-        if let Some(peer) = &mut self.peer {
-            peer.receives.accept();
+        Ok(())
+    }
+
+    /// What the peer we obey has taken, it will not refuse any more.
+    fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
+        if self.obeys && self.inbound.has_heard() && self.outbound.acked() > self.confirmed {
+            replica.confirmed(self.outbound.acked())?;
+            self.confirmed = self.outbound.acked();
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Acknowledges what was applied, and remembers which of our steps are only its echo.
@@ -283,7 +507,16 @@ impl Session {
         // while we have something that it does not know.
         let head = if checkpoint { replica.head().ok() } else { None };
         let root = head.filter(|head| self.outbound.has_told(head)).map(|head| head.root);
-        let ack = Ack { sequence: self.inbound.cursor(), echo_steps, root };
+        if applied.refused > self.outbound.refusals_due() {
+            self.outbound.refused(applied.refused);
+            self.events.push_back(SessionEvent::Refusing { last: applied.refused });
+        }
+        if applied.held {
+            self.inbound.hold();
+            return;
+        }
+        let refused = self.outbound.refusals_unheard();
+        let ack = Ack { sequence: self.inbound.cursor(), echo_steps, root, refused };
         self.control.push_back(Message::Ack(ack).encode());
         self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
         if self.echoes.len() > 4096 {
@@ -298,7 +531,7 @@ impl Session {
         if let Some(peer) = &mut self.peer {
             peer.root = peer_root;
         }
-        if !self.outbound.caught_up() || !self.inbound.caught_up() {
+        if !self.outbound.caught_up() || !self.inbound.caught_up() || !self.expects_equal_roots() {
             return;
         }
         let Ok(head) = replica.head() else { return };
@@ -311,6 +544,14 @@ impl Session {
             let everything = Want { cursor: 0, seen_of_you: 0, seen: None };
             self.control.push_back(Message::Want(everything).encode());
         }
+    }
+
+    /// Whether nothing is withheld on either side, and what was refused has been taken back.
+    fn expects_equal_roots(&self) -> bool {
+        let Some(peer) = &self.peer else { return false };
+        let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return false };
+        let open = |terms: Terms| terms.reads == Reads::Everything;
+        open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.obeys)
     }
 
     /// When [`Session::expire`] has to be called: the peer owes an answer and did not give it.
@@ -331,7 +572,7 @@ impl Session {
     /// Ends the session; the next [`Session::transmit`] tells the peer.
     pub fn close(&mut self, reason: EndReason) {
         if self.ended.is_none() {
-            self.control.push_back(Message::Bye(reason).encode());
+            self.control.push_back(Message::Bye(reason, None).encode());
             self.end(reason);
         }
     }
@@ -344,6 +585,11 @@ impl Session {
     /// Why the session is over, if it is.
     pub const fn ended(&self) -> Option<EndReason> {
         self.ended
+    }
+
+    /// Why the guard, theirs or ours, did not let the applicant in.
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
     }
 
     /// The next thing that happened.
@@ -367,31 +613,9 @@ impl Session {
             cursor: self.inbound.cursor(),
             acknowledged: self.outbound.acked(),
             peer_root: self.peer.as_ref().map(|peer| peer.root),
+            terms: self.peer.as_ref().and_then(Peer::welcome),
             way: self.outbound.way(),
             traffic: self.traffic,
         }
-    }
-}
-
-/// Opens a hello. The namespace is told apart before the seal, which only its members can check.
-fn read_hello(namespace: &crdt_core::Namespace, message: &[u8]) -> Result<Hello, SessionError> {
-    // Everything is sealed alike, so the check can be cut off before it is known to be right.
-    let body = message.len().checked_sub(3).map(|end| &message[..end]).ok_or(SessionError::Damaged)?;
-    if let Ok(Message::Hello(hello)) = Message::decode(body)
-        && hello.namespace != *namespace.id()
-    {
-        return Err(SessionError::WrongNamespace);
-    }
-    let Opened::Next(body) = Seal::of_namespace(namespace).open(message) else {
-        return Err(match body.get(1..4) {
-            Some([b'r', b'j', version]) if body[0] == 1 && *version != crate::PROTOCOL_VERSION => {
-                SessionError::Version { theirs: *version, ours: crate::PROTOCOL_VERSION }
-            }
-            _ => SessionError::Damaged,
-        });
-    };
-    match Message::decode(body)? {
-        Message::Hello(hello) => Ok(hello),
-        _ => Err(SessionError::Unexpected("something before the hello")),
     }
 }

@@ -10,15 +10,17 @@ use std::collections::{BTreeSet, VecDeque};
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
 use crdt_core::{Address, Document, Dot, Head, Life, Position, Replica, Store, VersionVector, Window};
 
+use super::refusals::Refusals;
 use super::status::{SessionError, Way};
+use crate::door::{Authorize, Reads, Terms};
 use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, Want};
 
 /// Documents read at a time.
-const PAGE: usize = 256;
+pub(super) const PAGE: usize = 256;
 /// About how many bytes of cells go into one message.
 const MESSAGE_WEIGHT: usize = 64 << 10;
 
-type Batch = Vec<(Address, Document)>;
+pub(super) type Batch = Vec<(Address, Document)>;
 
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
@@ -40,6 +42,10 @@ pub(super) struct Outbound {
     awaiting: u64,
     acked: u64,
     way: Option<Way>,
+    /// What we did not take of the peer's changes.
+    refusals: Refusals,
+    /// The peer may not read everything, so what we have seen says nothing about what it has.
+    partial: bool,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +73,7 @@ struct Closing {
 impl Outbound {
     pub(super) fn greet(&mut self, head: &Head, hello: &Hello) {
         self.life = Some(head.life);
+        self.refusals = Refusals::new(hello.life);
         self.in_sync_at = (head.root == hello.root).then_some(head.sequence);
     }
 
@@ -94,12 +101,23 @@ impl Outbound {
         Ok(way)
     }
 
+    /// Sends nothing more until the peer says what it wants: some of what was sent was refused, and taken back.
+    pub(super) fn pause(&mut self) {
+        (self.state, self.in_sync_at, self.dictionary) = (State::Waiting, None, Dictionary::new());
+        self.queue.clear();
+    }
+
     /// The next message of the run, or the next push.
     pub(super) fn next_message<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
         echoes: &BTreeSet<u64>,
+        rights: &dyn Authorize,
+        terms: Terms,
     ) -> Result<Option<Vec<u8>>, SessionError> {
+        let partial = terms.reads != Reads::Everything;
+        self.partial = partial;
+        let may_read = |address: &Address| !partial || rights.may_read(address);
         loop {
             let last_of_run = self.queue.len() <= 1 && matches!(self.state, State::Closing(_));
             if !last_of_run && let Some(batch) = self.queue.pop_front() {
@@ -115,22 +133,30 @@ impl Outbound {
                     if after.is_none() {
                         self.state = State::Steps(Position { sequence: start, documents: 0 });
                     }
-                    self.enqueue(page.documents);
+                    let mut documents = page.documents;
+                    documents.retain(|(address, _)| may_read(address));
+                    self.queue.extend(batches(documents));
                 }
                 State::Steps(position) => {
-                    let window =
+                    let mut window =
                         replica.window_for_peer(*position, PAGE, self.context_since, skip(echoes))?;
                     self.sending(replica, &window)?;
+                    window.documents.retain(|(address, _)| may_read(address));
                     self.advance_run(window);
                 }
                 State::Closing(_) => return Ok(Some(self.checkpoint())),
                 State::Live(position) => {
                     let position = *position;
+                    if let Some(message) = self.refusals.next_message(replica, &may_read)? {
+                        return Ok(Some(message));
+                    }
                     if replica.head()?.sequence <= position.sequence {
                         return Ok(None);
                     }
-                    let window = replica.window_for_peer(position, PAGE, self.context_since, skip(echoes))?;
+                    let mut window =
+                        replica.window_for_peer(position, PAGE, self.context_since, skip(echoes))?;
                     self.sending(replica, &window)?;
+                    window.documents.retain(|(address, _)| may_read(address));
                     if let Some(push) = self.push(window) {
                         return Ok(Some(push));
                     }
@@ -153,34 +179,15 @@ impl Outbound {
     fn advance_run(&mut self, window: Window) {
         self.state = if window.reaches_head() {
             let mut context = window.context;
-            if self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES {
-                // A version vector this long is never sent whole. Not knowing it costs the peer bytes, not changes.
+            if self.partial || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES {
+                // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it costs the peer bytes, not changes.
                 context.clear();
             }
             State::Closing(Closing { head: window.head, context })
         } else {
             State::Steps(window.next)
         };
-        self.enqueue(window.documents);
-    }
-
-    /// Cuts documents into batches that fit a message.
-    fn enqueue(&mut self, documents: Batch) {
-        let (mut batch, mut weight) = (Batch::new(), 0);
-        for (address, document) in documents {
-            for part in document.split(MESSAGE_WEIGHT) {
-                let part_weight = part.weight() + 20;
-                if weight > 0 && weight + part_weight > MESSAGE_WEIGHT {
-                    self.queue.push_back(std::mem::take(&mut batch));
-                    weight = 0;
-                }
-                batch.push((address.clone(), part));
-                weight += part_weight;
-            }
-        }
-        if !batch.is_empty() {
-            self.queue.push_back(batch);
-        }
+        self.queue.extend(batches(window.documents));
     }
 
     fn checkpoint(&mut self) -> Vec<u8> {
@@ -189,7 +196,7 @@ impl Outbound {
         };
         let batch =
             self.queue.pop_front().map(|batch| encode(&mut Dictionary::new(), &batch)).unwrap_or_default();
-        if head.counter > 0 {
+        if head.counter > 0 && !self.partial {
             context.push(Dot::new(head.replica, head.counter));
         }
         let sequence = head.sequence;
@@ -206,9 +213,13 @@ impl Outbound {
             self.advance_run(window);
             return None;
         }
-        let Window { documents, next, head, context } = window;
+        let Window { documents, next, head, mut context } = window;
         self.state = State::Live(next);
-        let own = head.counter - self.told_counter;
+        let mut own = head.counter - self.told_counter;
+        if self.partial {
+            context.clear();
+            own = 0;
+        }
         if documents.is_empty() && context.is_empty() && own == 0 {
             // Only echoes: the next message takes the peer past them.
             return None;
@@ -245,7 +256,28 @@ impl Outbound {
     }
 
     pub(super) const fn caught_up(&self) -> bool {
-        matches!(self.state, State::Live(_)) && self.acked >= self.awaiting
+        matches!(self.state, State::Live(_)) && self.acked >= self.awaiting && self.refusals.unheard() == 0
+    }
+
+    /// There are refusals up to a number that the peer has to hear of.
+    pub(super) fn refused(&mut self, last: u64) {
+        self.refusals.due(last);
+    }
+
+    pub(super) const fn refusals_due(&self) -> u64 {
+        self.refusals.last_due()
+    }
+
+    pub(super) const fn refusals_told(&self) -> u64 {
+        self.refusals.told()
+    }
+
+    pub(super) const fn refusals_unheard(&self) -> u64 {
+        self.refusals.unheard()
+    }
+
+    pub(super) fn refusals_heard(&mut self, through: u64) {
+        self.refusals.heard(through);
     }
 
     /// True when the peer was told of everything up to this head.
@@ -269,11 +301,31 @@ impl Outbound {
     }
 }
 
+/// Cuts documents into batches that fit a message.
+pub(super) fn batches(documents: Batch) -> Vec<Batch> {
+    let (mut batches, mut batch, mut weight) = (Vec::new(), Batch::new(), 0);
+    for (address, document) in documents {
+        for part in document.split(MESSAGE_WEIGHT) {
+            let part_weight = part.weight() + 20;
+            if weight > 0 && weight + part_weight > MESSAGE_WEIGHT {
+                batches.push(std::mem::take(&mut batch));
+                weight = 0;
+            }
+            batch.push((address.clone(), part));
+            weight += part_weight;
+        }
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    batches
+}
+
 fn skip(echoes: &BTreeSet<u64>) -> impl Fn(u64) -> bool + '_ {
     |sequence| echoes.contains(&sequence)
 }
 
-fn encode(dictionary: &mut Dictionary, batch: &Batch) -> Vec<u8> {
+pub(super) fn encode(dictionary: &mut Dictionary, batch: &Batch) -> Vec<u8> {
     let mut out = Vec::new();
     encode_batch(&mut out, dictionary, batch.iter().map(|(address, document)| (address, document)));
     out

@@ -1,9 +1,10 @@
 //! What a session tells of itself: events, status, errors.
 
 use crdt_core::codec::DecodeError;
-use crdt_core::{ApplyError, Fingerprint, Life, ReplicaId, StoreError};
+use crdt_core::{ApplyError, Dot, Fingerprint, Life, Refusal, ReplicaId, StoreError};
 
 use crate::EndReason;
+use crate::door::Terms;
 
 /// How one side finds out what the other misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,10 @@ pub enum Way {
 }
 
 /// Something that happened in a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// The peer said who it is.
+    /// The peer said who it is, and proved that it knows the namespace's key.
     Connected {
         /// Its replica id.
         replica: ReplicaId,
@@ -31,6 +32,10 @@ pub enum SessionEvent {
         /// Its wall clock minus ours, in milliseconds, the journey of the message included.
         skew_ms: i64,
     },
+    /// The peer's guard let us in, to do so much.
+    Admitted(Terms),
+    /// The guard, theirs or ours, did not let the applicant in. The session has ended; nothing was exchanged.
+    NotAdmitted(Refusal),
     /// We know what the peer misses, or how to find out.
     Sending(Way),
     /// Something from the peer was applied.
@@ -44,6 +49,20 @@ pub enum SessionEvent {
     Acknowledged {
         /// A position in our change order.
         sequence: u64,
+    },
+    /// Our guard refused changes of the peer, which will hear of it.
+    Refusing {
+        /// The number of the last of them, counted per peer.
+        last: u64,
+    },
+    /// The peer's guard refused a change that we sent.
+    ChangeRefused {
+        /// The change.
+        dot: Dot,
+        /// Why.
+        refusal: Refusal,
+        /// It was taken out of our state and kept as rejected, because the session [obeys](crate::Session::obeying).
+        withdrawn: bool,
     },
     /// Both sides had everything and yet held different state: a transaction exists twice, in a store that was copied.
     RootsDiffer {
@@ -84,6 +103,8 @@ pub struct Status {
     pub acknowledged: u64,
     /// The peer's root when it last told. Equal to ours: both hold the same.
     pub peer_root: Option<Fingerprint>,
+    /// What the peer lets us do, once it has said so.
+    pub terms: Option<Terms>,
     /// How we found out what the peer misses.
     pub way: Option<Way>,
     /// What it cost.
@@ -117,6 +138,13 @@ pub enum SessionError {
         /// Ours.
         ours: u8,
     },
+    /// The peer is in this namespace by name and did not prove that it knows its key; or the proof is one of another session.
+    /// Nothing was touched; nothing is exchanged before a proof that holds.
+    #[error("the peer did not prove that it knows the namespace's key: check the secret")]
+    Unauthenticated,
+    /// See there. The session has ended; nothing of the message was taken.
+    #[error("the peer has left too many refused changes unheard; the session is over")]
+    TooManyRefusals,
     /// A message that has no place here. Nothing was touched.
     #[error("the peer sent {0} where it has no place")]
     Unexpected(&'static str),
@@ -147,6 +175,7 @@ impl From<ApplyError> for SessionError {
             ApplyError::Store(error) => Self::Store(error),
             ApplyError::Staged(error) => Self::Decode(error),
             ApplyError::Forked => Self::Forked,
+            ApplyError::TooManyRefusals => Self::TooManyRefusals,
         }
     }
 }

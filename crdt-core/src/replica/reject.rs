@@ -1,0 +1,216 @@
+//! Being refused: the change is taken out of the state, and kept for the app to decide.
+//!
+//! Notes, per change: under `rejected`, a zero byte, the replica and the counter, who refused it and why; under the same
+//! with a number from 1 on behind it, the documents as they were, in batches.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::exchange::{Applied, ApplyError, staged};
+use super::merge::Merge;
+use super::refuse::damaged;
+use super::{Replica, transact, undo};
+use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_refusal, read_refusal};
+use crate::document::{Address, Document};
+use crate::event::Origin;
+use crate::limits::Limits;
+use crate::refusal::{Refusal, Rejected};
+use crate::store::{Access, Durability, Life, Store, StoreError};
+use crate::{Dot, ReplicaId};
+
+/// About how much of the documents goes into one note.
+const NOTE_WEIGHT: usize = 64 << 10;
+
+/// What a peer refused, and what it holds instead.
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    /// The peer.
+    pub peer: Life,
+    /// Under which id it writes.
+    pub replica: ReplicaId,
+    /// The changes, and why.
+    pub refused: BTreeMap<Dot, Refusal>,
+    /// The documents that they changed with the peer's cells, if any, beside those that were staged.
+    pub documents: Vec<(Address, Document)>,
+}
+
+impl<S: Store> Replica<S> {
+    /// Takes refused changes out of the state, keeps them as [`Rejected`], and merges what the peer holds instead: in one
+    /// durable transaction, or not at all. What other replicas took of the changes meanwhile stays there.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; nothing is changed.
+    pub fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<Applied, ApplyError> {
+        let Self { store, collections, limits, events } = self;
+        let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
+            let mut head = store.head()?;
+            let before = head.sequence;
+            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut instead: BTreeMap<Address, Document> = BTreeMap::new();
+            let mut index = 0;
+            while let Some(documents) = staged(store, withdrawal.peer, index, limits)? {
+                collect(&mut instead, documents);
+                index += 1;
+            }
+            if index > 0 {
+                store.clear_staged(withdrawal.peer)?;
+            }
+            collect(&mut instead, withdrawal.documents);
+            let restored = undo::withdraw(store, &withdrawal.refused)?;
+            // What is restored is ours, and the peer may not have it.
+            let ours = !restored.is_empty();
+            collect(&mut instead, restored);
+
+            let mut kept: BTreeMap<Dot, Vec<(Address, Arc<Document>)>> = BTreeMap::new();
+            for (address, delta) in instead {
+                let state = store.document(&address)?.unwrap_or_default();
+                let mut dots = BTreeSet::new();
+                state.visit(&mut |_, cell| {
+                    let dot = cell.set_by().dot();
+                    if withdrawal.refused.contains_key(&dot) {
+                        dots.insert(dot);
+                    }
+                });
+                for dot in &dots {
+                    kept.entry(*dot).or_default().push((address.clone(), state.clone()));
+                }
+                merge.replace(store, &address, state, &dots, delta)?;
+            }
+            for (dot, documents) in kept {
+                keep(store, dot, withdrawal.replica, &withdrawal.refused[&dot], &documents)?;
+            }
+            let cells = merge.cells;
+            let event = merge.finish(store, Origin::Peer(withdrawal.replica))?;
+            store.set_head(&head)?;
+            let sequence = (head.sequence > before && !ours).then_some(head.sequence);
+            Ok::<_, ApplyError>((Applied { sequence, cells, ..Applied::default() }, event))
+        })?;
+        if let (Some(events), Some(event)) = (events, event) {
+            events.push(event);
+        }
+        Ok(applied)
+    }
+
+    /// From now on a server decides what counts: commits keep what they replace, until it has taken them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn follow(&mut self) -> Result<(), StoreError> {
+        if self.head()?.follows {
+            return Ok(());
+        }
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            let mut head = store.head()?;
+            head.follows = true;
+            store.set_head(&head)
+        })
+    }
+
+    /// The server has applied everything up to a position of our change order, and told of all that it refused.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn confirmed(&mut self, sequence: u64) -> Result<(), StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| undo::confirm(store, sequence))
+    }
+
+    /// The changes that were refused and about which the app has not decided yet, in the order of dots.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rejected(&mut self) -> Result<Vec<Rejected>, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let (prefix, mut last) = (b"rejected\0".to_vec(), Vec::new());
+            let mut rejected: Vec<Rejected> = Vec::new();
+            while let Some((key, note)) = store.notes_after(&prefix, &last, 1)?.pop() {
+                if key.len() == prefix.len() + DOT_BYTES {
+                    rejected.push(read_header(&key[prefix.len()..], &note)?);
+                } else if let Some(rejected) = rejected.last_mut() {
+                    let limits = Limits::DEFAULT;
+                    let batch = decode_batch(&mut Reader::new(&note), &mut Dictionary::new(), &limits);
+                    for (address, part) in batch.map_err(damaged)? {
+                        match rejected.documents.last_mut() {
+                            Some((last, document)) if *last == address => {
+                                *document = core::mem::take(document).merged(part);
+                            }
+                            _ => rejected.documents.push((address, part)),
+                        }
+                    }
+                }
+                last = key;
+            }
+            Ok(rejected)
+        })
+    }
+
+    /// Forgets a refused change. False when there is none of that name.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is still there then.
+    pub fn drop_rejected(&mut self, dot: Dot) -> Result<bool, StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Durable, |store| drop_rejected(store, dot))
+    }
+}
+
+const DOT_BYTES: usize = 16 + 8;
+
+fn key(dot: Dot, part: Option<u32>) -> Vec<u8> {
+    let mut key = b"rejected\0".to_vec();
+    key.extend_from_slice(dot.replica.as_bytes());
+    key.extend_from_slice(&dot.counter.to_be_bytes());
+    key.extend(part.into_iter().flat_map(u32::to_be_bytes));
+    key
+}
+
+fn collect(into: &mut BTreeMap<Address, Document>, documents: impl IntoIterator<Item = (Address, Document)>) {
+    for (address, delta) in documents {
+        let present = into.remove(&address).unwrap_or_default();
+        into.insert(address, present.merged(delta));
+    }
+}
+
+fn keep<S: Store>(
+    store: &mut S,
+    dot: Dot,
+    by: ReplicaId,
+    refusal: &Refusal,
+    documents: &[(Address, Arc<Document>)],
+) -> Result<(), StoreError> {
+    // Refused before and written again by someone who still had it: the documents as they are now tell more.
+    drop_rejected(store, dot)?;
+    let mut header = by.as_bytes().to_vec();
+    put_refusal(&mut header, refusal);
+    store.set_note(&key(dot, None), Some(&header))?;
+    let mut number = 0;
+    for (address, document) in documents {
+        for part in (**document).clone().split(NOTE_WEIGHT) {
+            let mut note = Vec::new();
+            encode_batch(&mut note, &mut Dictionary::new(), [(address, &part)]);
+            number += 1;
+            store.set_note(&key(dot, Some(number)), Some(&note))?;
+        }
+    }
+    Ok(())
+}
+
+fn read_header(dot: &[u8], note: &[u8]) -> Result<Rejected, StoreError> {
+    let mut of_key = Reader::new(dot);
+    let replica = ReplicaId::from_bytes(of_key.array("a replica id").map_err(damaged)?);
+    let counter = u64::from_be_bytes(of_key.array("a counter").map_err(damaged)?);
+    let mut reader = Reader::new(note);
+    let by = ReplicaId::from_bytes(reader.array("a replica id").map_err(damaged)?);
+    let refusal = read_refusal(&mut reader).map_err(damaged)?;
+    Ok(Rejected { dot: Dot::new(replica, counter), refusal, by, documents: Vec::new() })
+}
+
+/// Forgets a refused change, within a transaction; false when there is none of that name.
+pub(crate) fn drop_rejected<S: Store + ?Sized>(store: &mut S, dot: Dot) -> Result<bool, StoreError> {
+    let prefix = key(dot, None);
+    let mut found = false;
+    while let Some((key, _)) = store.notes_after(&prefix, &[], 1)?.pop() {
+        store.set_note(&key, None)?;
+        found = true;
+    }
+    Ok(found)
+}

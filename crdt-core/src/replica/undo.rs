@@ -1,0 +1,120 @@
+//! Undo: what own changes replaced, kept until the server has taken them.
+//!
+//! Cells are overwritten where they are, so a change that is taken back would leave a hole where an earlier change of the
+//! same device stood that has not left it yet. A replica that follows a server therefore notes what each commit replaced:
+//! under `undo`, a zero byte and the position in the change order, the dot and the cells, in batches of which each has a
+//! note with a number from 0 on behind the position.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::refuse::damaged;
+use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_unsigned};
+use crate::document::{Address, Document};
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+use crate::store::{Store, StoreError};
+use crate::{Dot, ReplicaId};
+
+const PREFIX: &[u8] = b"undo\0";
+
+/// About how much goes into one note.
+const NOTE_WEIGHT: usize = 64 << 10;
+
+/// Notes what a commit replaced.
+pub(super) fn keep<S: Store>(
+    store: &mut S,
+    sequence: u64,
+    dot: Dot,
+    replaced: &BTreeMap<Address, Document>,
+) -> Result<(), StoreError> {
+    let (mut part, mut batch, mut weight) = (0u32, Vec::new(), 0);
+    for (address, document) in replaced {
+        for piece in document.clone().split(NOTE_WEIGHT) {
+            weight += piece.weight() + 20;
+            batch.push((address, piece));
+            if weight >= NOTE_WEIGHT {
+                put(store, &key(sequence, part), dot, &batch)?;
+                (part, weight) = (part + 1, 0);
+                batch.clear();
+            }
+        }
+    }
+    if !batch.is_empty() {
+        put(store, &key(sequence, part), dot, &batch)?;
+    }
+    Ok(())
+}
+
+/// Takes back what is kept of refused changes: their cells out of all notes, and what they had replaced in their place.
+/// Returns the cells to restore.
+pub(super) fn withdraw<S: Store>(
+    store: &mut S,
+    refused: &BTreeMap<Dot, Refusal>,
+) -> Result<BTreeMap<Address, Document>, StoreError> {
+    let (mut restored, mut last): (BTreeMap<Address, Document>, _) = (BTreeMap::new(), Vec::new());
+    while let Some((key, note)) = store.notes_after(PREFIX, &last, 1)?.pop() {
+        let (dot, documents) = read(&note)?;
+        let (mut kept, mut changed) = (Vec::new(), false);
+        for (address, document) in documents {
+            let mut left = document.select(|dot| !refused.contains_key(&dot));
+            if left.cell_count() < document.cell_count() {
+                // What stood before the refused change stood before this one too.
+                left = left.merged(restored.get(&address).cloned().unwrap_or_default());
+                changed = true;
+            }
+            kept.push((address, left));
+        }
+        if refused.contains_key(&dot) {
+            store.set_note(&key, None)?;
+            for (address, document) in kept {
+                let known = restored.remove(&address).unwrap_or_default();
+                restored.insert(address, known.merged(document));
+            }
+        } else if changed {
+            let batch: Vec<_> = kept.iter().map(|(address, document)| (address, document.clone())).collect();
+            put(store, &key, dot, &batch)?;
+        }
+        last = key;
+    }
+    Ok(restored)
+}
+
+/// The server has decided about everything up to a position: it need not be taken back any more.
+pub(super) fn confirm<S: Store>(store: &mut S, sequence: u64) -> Result<(), StoreError> {
+    while let Some((key, _)) = store.notes_after(PREFIX, &[], 1)?.pop() {
+        if key[..] > self::key(sequence, u32::MAX)[..] {
+            break;
+        }
+        store.set_note(&key, None)?;
+    }
+    Ok(())
+}
+
+fn key(sequence: u64, part: u32) -> Vec<u8> {
+    let mut key = PREFIX.to_vec();
+    key.extend_from_slice(&sequence.to_be_bytes());
+    key.extend_from_slice(&part.to_be_bytes());
+    key
+}
+
+fn put<S: Store>(
+    store: &mut S,
+    key: &[u8],
+    dot: Dot,
+    batch: &[(&Address, Document)],
+) -> Result<(), StoreError> {
+    let mut note = dot.replica.as_bytes().to_vec();
+    put_unsigned(&mut note, dot.counter);
+    let documents = batch.iter().map(|(address, document)| (*address, document));
+    encode_batch(&mut note, &mut Dictionary::new(), documents);
+    store.set_note(key, Some(&note))
+}
+
+fn read(note: &[u8]) -> Result<(Dot, Vec<(Address, Document)>), StoreError> {
+    let mut reader = Reader::new(note);
+    let replica = ReplicaId::from_bytes(reader.array("a replica id").map_err(damaged)?);
+    let dot = Dot::new(replica, reader.unsigned("a counter").map_err(damaged)?);
+    let batch = decode_batch(&mut reader, &mut Dictionary::new(), &Limits::DEFAULT).map_err(damaged)?;
+    Ok((dot, batch))
+}

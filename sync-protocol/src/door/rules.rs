@@ -1,0 +1,115 @@
+//! [`Rules`]: rights per collection.
+
+use std::collections::BTreeMap;
+use std::hash::Hasher as _;
+
+use crdt_core::{Address, Name, Proposal, Refusal};
+use siphasher::sip::SipHasher24;
+
+use super::{Authorize, Reads, Terms};
+
+/// What a peer may do with a collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing: none of its cells leave, none are taken.
+    None,
+    /// Read it.
+    Read,
+    /// Write it without ever seeing it: a letter box.
+    Write,
+    /// Both.
+    ReadWrite,
+}
+
+impl Right {
+    const fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::ReadWrite)
+    }
+
+    const fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::ReadWrite)
+    }
+}
+
+/// Rights per collection: the simplest [`Authorize`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    otherwise: Right,
+    collections: BTreeMap<Name, Right>,
+}
+
+impl Rules {
+    /// The code of the refusal of a write.
+    pub const FORBIDDEN: u16 = 403;
+
+    /// The same right for every collection that no other rule names.
+    pub const fn all(right: Right) -> Self {
+        Self { otherwise: right, collections: BTreeMap::new() }
+    }
+
+    /// Another right for one collection.
+    pub fn collection(mut self, name: impl Into<Name>, right: Right) -> Self {
+        self.collections.insert(name.into(), right);
+        self
+    }
+
+    fn right(&self, collection: &Name) -> Right {
+        self.collections.get(collection).copied().unwrap_or(self.otherwise)
+    }
+
+    fn every(&self, holds: impl Fn(Right) -> bool) -> bool {
+        holds(self.otherwise) && self.collections.values().all(|right| holds(*right))
+    }
+
+    /// Names what may be read: equal rules have equal numbers, in every process.
+    fn scope(&self) -> u64 {
+        let mut hash = SipHasher24::new();
+        hash.write_u8(self.otherwise.reads().into());
+        for (name, right) in
+            self.collections.iter().filter(|(_, right)| right.reads() != self.otherwise.reads())
+        {
+            hash.write_u64((name.len() as u64).to_le());
+            hash.write(name.as_bytes());
+            hash.write_u8(right.reads().into());
+        }
+        hash.finish()
+    }
+}
+
+impl Authorize for Rules {
+    fn terms(&self) -> Terms {
+        let reads = if self.every(Right::reads) { Reads::Everything } else { Reads::Scope(self.scope()) };
+        Terms { reads, writes_all: self.every(Right::writes) }
+    }
+
+    fn may_read(&self, address: &Address) -> bool {
+        self.right(&address.collection).reads()
+    }
+
+    fn may_write(&self, proposal: &Proposal<'_>) -> Result<(), Refusal> {
+        let collection = &proposal.address.collection;
+        if self.right(collection).writes() {
+            return Ok(());
+        }
+        Err(Refusal::new(Self::FORBIDDEN, format!("no right to write {collection}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_sum_up_the_rules() {
+        assert_eq!(Rules::all(Right::ReadWrite).terms(), Terms::OPEN);
+        let read_only = Rules::all(Right::Read).terms();
+        assert_eq!(read_only, Terms { reads: Reads::Everything, writes_all: false });
+        let partial = Rules::all(Right::ReadWrite).collection("salaries", Right::Write);
+        assert!(matches!(partial.terms().reads, Reads::Scope(_)) && partial.terms().writes_all);
+        // What may be written is no part of the scope, nor is a rule that says what holds anyway.
+        let same =
+            Rules::all(Right::Read).collection("salaries", Right::None).collection("b", Right::ReadWrite);
+        assert_eq!(partial.terms().reads, same.terms().reads);
+        assert_ne!(partial.collection("b", Right::None).terms().reads, same.terms().reads);
+    }
+}

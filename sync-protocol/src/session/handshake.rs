@@ -1,0 +1,171 @@
+//! The handshake: who the other side is, whether it knows the key, and on what terms the two talk.
+//!
+//! ```text
+//! A → B  hello                       who I am, what I hold, a number drawn for this session
+//! B → A  hello, proof                the proof is over both hellos
+//! A → B  proof, want                 want: from where on to send; only after the peer proved the key
+//! B → A  want, and what A misses
+//! ```
+//!
+//! A side with a guard says so in its proof. Then the other shows its token, and both wants wait until the guard has
+//! welcomed it. Before a peer is let in, nothing of it reaches the store, and nothing leaves the store but what a hello says.
+
+use crdt_core::{Fingerprint, Namespace};
+
+use super::status::SessionError;
+use crate::door::{self, Authorize, Reads, Terms};
+use crate::message::{Hello, Message, Proof, Welcome};
+use crate::seal::{Opened, Seal};
+
+/// The other side.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) hello: Hello,
+    /// What it last said its root was.
+    pub(super) root: Fingerprint,
+    pub(super) sends: Seal,
+    pub(super) receives: Seal,
+    /// The messages of its greeting as they came, to recognise them when the transport repeats them.
+    hello_message: Vec<u8>,
+    proof_message: Option<Vec<u8>>,
+    greeting: Seal,
+    /// It has a guard, which has to welcome us.
+    guarded: bool,
+    /// What it lets us do, once it has said so.
+    welcome: Option<Terms>,
+    /// What we let it do, once it is let in.
+    admitted: Option<(Box<dyn Authorize>, Terms)>,
+}
+
+/// What a message of the greeting turned out to be.
+pub(super) enum Greeted {
+    /// None of the greeting.
+    Past,
+    /// One that had been taken before.
+    Repeated,
+    /// The proof, and it holds.
+    Proven(Proof),
+}
+
+impl Peer {
+    pub(super) fn new(namespace: &Namespace, hello: Hello, message: &[u8], our_nonce: u64) -> Self {
+        let mut greeting = Seal::of_greeting(namespace);
+        greeting.accept();
+        Self {
+            sends: Seal::of_session(namespace, our_nonce, hello.nonce),
+            receives: Seal::of_session(namespace, hello.nonce, our_nonce),
+            root: hello.root,
+            hello,
+            hello_message: message.to_vec(),
+            proof_message: None,
+            greeting,
+            guarded: false,
+            welcome: None,
+            admitted: None,
+        }
+    }
+
+    /// Our proof towards this peer.
+    pub(super) fn proof(&self, namespace: &Namespace, our_hello: &[u8], guarded: bool) -> Vec<u8> {
+        let mac = door::prove(namespace, our_hello, &self.hello_message);
+        Message::Proof(Proof { mac, guarded }).encode()
+    }
+
+    /// Looks whether a message belongs to the greeting, which has seals of its own. Held against the session's seal, a
+    /// repeated hello would once in a while look like a message from further on.
+    pub(super) fn greeted(
+        &self,
+        namespace: &Namespace,
+        our_hello: &[u8],
+        message: &[u8],
+    ) -> Result<Greeted, SessionError> {
+        if message == self.hello_message || self.proof_message.as_deref() == Some(message) {
+            return Ok(Greeted::Repeated);
+        }
+        if self.proof_message.is_some() {
+            return Ok(Greeted::Past);
+        }
+        let body = match (self.greeting.open(message), self.receives.open(message)) {
+            (Opened::Next(body), _) => body,
+            (Opened::Early(messages), _) => return Err(SessionError::Missing { messages }),
+            (_, Opened::Next(_)) => return Err(SessionError::Missing { messages: 1 }),
+            (_, Opened::Early(messages)) => return Err(SessionError::Missing { messages: messages + 1 }),
+            _ => return Err(SessionError::Damaged),
+        };
+        match Message::decode(body)? {
+            Message::Proof(proof)
+                if door::is_proven(namespace, &self.hello_message, our_hello, &proof.mac) =>
+            {
+                Ok(Greeted::Proven(proof))
+            }
+            Message::Proof(_) => Err(SessionError::Unauthenticated),
+            _ => Err(SessionError::Unexpected("something before the proof")),
+        }
+    }
+
+    /// It knows the key.
+    pub(super) fn proven(&mut self, message: &[u8], guarded: bool) {
+        self.proof_message = Some(message.to_vec());
+        self.guarded = guarded;
+    }
+
+    /// It is let in.
+    pub(super) fn admit(&mut self, rights: Box<dyn Authorize>) -> Terms {
+        let terms = rights.terms();
+        self.admitted = Some((rights, terms));
+        terms
+    }
+
+    /// It lets us in.
+    pub(super) fn welcomed(&mut self, terms: Terms) {
+        self.welcome = Some(terms);
+    }
+
+    /// A token is what is to come next: the guard has not decided.
+    pub(super) const fn awaits_token(&self) -> bool {
+        self.proof_message.is_some() && self.admitted.is_none()
+    }
+
+    /// A welcome is what is to come next.
+    pub(super) const fn awaits_welcome(&self) -> bool {
+        self.guarded && self.welcome.is_none()
+    }
+
+    pub(super) const fn welcome(&self) -> Option<Terms> {
+        self.welcome
+    }
+
+    pub(super) fn rights(&self) -> Option<(&dyn Authorize, Terms)> {
+        self.admitted.as_ref().map(|(rights, terms)| (&**rights, *terms))
+    }
+}
+
+impl From<Welcome> for Terms {
+    fn from(welcome: Welcome) -> Self {
+        let reads = if welcome.scope == 0 { Reads::Everything } else { Reads::Scope(welcome.scope) };
+        Self { reads, writes_all: welcome.writes_all }
+    }
+}
+
+/// Opens a hello. The namespace is told apart before the seal, which is made with its id.
+pub(super) fn read_hello(namespace: &Namespace, message: &[u8]) -> Result<Hello, SessionError> {
+    // Everything is sealed alike, so the check can be cut off before it is known to be right.
+    let body = message.len().checked_sub(3).map(|end| &message[..end]).ok_or(SessionError::Damaged)?;
+    if let Ok(Message::Hello(hello)) = Message::decode(body)
+        && hello.namespace != *namespace.id()
+    {
+        return Err(SessionError::WrongNamespace);
+    }
+    let Opened::Next(body) = Seal::of_greeting(namespace).open(message) else {
+        return Err(match body.get(1..4) {
+            Some([b'r', b'j', version]) if body[0] == 1 && *version != crate::PROTOCOL_VERSION => {
+                SessionError::Version { theirs: *version, ours: crate::PROTOCOL_VERSION }
+            }
+            _ => SessionError::Damaged,
+        });
+    };
+    match Message::decode(body)? {
+        Message::Hello(hello) => Ok(hello),
+        _ => Err(SessionError::Unexpected("something before the hello")),
+    }
+}
