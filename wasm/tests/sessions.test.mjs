@@ -41,6 +41,7 @@ test("a session tells where it is and what happened", () => {
   assert.equal(bt.status().peerIsDurable, false);
   assert.equal(status.peerRoot, b.root());
   assert.equal(status.way, "version-vector");
+  assert.deepEqual(status.terms, { readsEverything: true, writesEverything: true });
   assert.equal(status.traffic.bytesSent, bt.status().traffic.bytesReceived);
   const events = at.events();
   assert.deepEqual(events.map((event) => event.type).sort(), ["acknowledged", "applied", "connected", "sending"]);
