@@ -188,8 +188,8 @@ export interface OpenOptions {
   readonly durable?: boolean;
   /**
    * This replica follows a server, which decides what counts: a change that the server refuses is taken back here and kept as
-   * {@link Replica.rejected}. Among peers of equal rights, leave it out. What takes a refused change back is not in an
-   * exported state: changes from before an export that are refused later are told as an event and not taken back.
+   * {@link Replica.rejected}. Among peers of equal rights, leave it out. Its exported state has all that this takes, for the
+   * replica that is opened with it, as a follower too.
    */
   readonly followsServer?: boolean;
   /** The wall clock: milliseconds since 1970. `Date.now` by default. */

@@ -97,6 +97,30 @@ test("a change that is refused and dropped is gone; one without a server to foll
   assert.deepEqual(texts(server, "news"), []);
 });
 
+test("a change that was exported before it was refused is taken back where the state is opened", () => {
+  const [server, first] = [open(), open({ followsServer: true })];
+  const { dot, value: id } = first.transaction((tx) => {
+    const document = tx.create("news");
+    document.set("text", "not allowed");
+    return document.id;
+  });
+  add(first, "tasks", "allowed");
+  const second = open({ followsServer: true, state: first.export() });
+  assert.equal(second.root(), first.root());
+  const [session] = visit(second, server, { token: "clerk" });
+  const event = session.events().find(({ type }) => type === "change-refused");
+  assert.deepEqual([event.dot, event.withdrawn], [dot, true]);
+  assert.deepEqual([texts(second, "news"), texts(second, "tasks"), texts(server, "tasks")], [[], ["allowed"], ["allowed"]]);
+  assert.deepEqual(second.rejected().map((one) => [one.dot, one.documents[0].id]), [[dot, id]]);
+  // What is rejected goes along, too; but not into a replica that has a life of its own.
+  const third = open({ followsServer: true, state: second.export() });
+  assert.deepEqual(third.rejected(), second.rejected());
+  const other = open({ followsServer: true });
+  add(other, "tasks", "own");
+  other.import(second.export());
+  assert.deepEqual(other.rejected(), []);
+});
+
 test("who may do everything ends up equal to the server", () => {
   const [server, manager] = [open(), open()];
   add(server, "salaries", "1,000");

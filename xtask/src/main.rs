@@ -5,6 +5,7 @@ mod checks;
 mod npm;
 mod run;
 mod sizes;
+mod web;
 
 use std::process::ExitCode;
 
@@ -12,6 +13,8 @@ const USAGE: &str = "\
 cargo xtask test                 everything that has to hold: format, lints, docs, all tests, examples, wasm
 cargo xtask converge [arguments] random histories against the oracle; --histories N --steps N --seed N
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
+cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
+cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of figures in README, measured here
 cargo xtask npm [--test]         the npm package, built into target/npm; --test installs and tests it as an app would
 cargo xtask sizes [--json] [--against]
@@ -25,6 +28,8 @@ fn main() -> ExitCode {
         ("test", []) => checks::all(),
         ("converge", rest) => campaigns::converge(rest),
         ("kill", rest) => campaigns::kill(rest),
+        ("browser", []) => web::browser_test(),
+        ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),
         ("npm", []) => npm::build(),
         ("npm", [test]) if test == "--test" => npm::test(),

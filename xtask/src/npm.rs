@@ -134,7 +134,7 @@ pub fn install(folder: &str) -> Result<PathBuf, String> {
 }
 
 /// Copies the files of a folder, without the folders within.
-fn copy_files(from: &Path, to: &Path) -> Result<(), String> {
+pub fn copy_files(from: &Path, to: &Path) -> Result<(), String> {
     fs::create_dir_all(to).map_err(|error| said(to, &error))?;
     for entry in fs::read_dir(from).map_err(|error| said(from, &error))? {
         let path = entry.map_err(|error| said(from, &error))?.path();

@@ -11,12 +11,12 @@ use super::exchange::{Applied, ApplyError, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::{Replica, transact, undo};
-use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_refusal, read_refusal};
+use crate::codec::{DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_refusal, read_refusal};
 use crate::document::{Address, Document};
 use crate::event::Origin;
 use crate::limits::Limits;
 use crate::refusal::{Refusal, Rejected};
-use crate::store::{Access, Durability, Life, Store, StoreError};
+use crate::store::{Access, Durability, Life, Note, Store, StoreError};
 use crate::{Dot, ReplicaId};
 
 /// About how much of the documents goes into one note.
@@ -57,10 +57,8 @@ impl<S: Store> Replica<S> {
                 store.clear_staged(withdrawal.peer)?;
             }
             collect(&mut instead, withdrawal.documents);
-            let restored = undo::withdraw(store, &withdrawal.refused)?;
-            // What is restored is ours, and the peer may not have it.
-            let ours = !restored.is_empty();
-            collect(&mut instead, restored);
+            // The peer has not taken what is restored; it belongs to earlier steps, which the peer has yet to ask for.
+            collect(&mut instead, undo::withdraw(store, &withdrawal.refused)?);
 
             let mut kept: BTreeMap<Dot, Vec<(Address, Arc<Document>)>> = BTreeMap::new();
             for (address, delta) in instead {
@@ -83,7 +81,7 @@ impl<S: Store> Replica<S> {
             let cells = merge.cells;
             let event = merge.finish(store, Origin::Peer(withdrawal.replica))?;
             store.set_head(&head)?;
-            let sequence = (head.sequence > before && !ours).then_some(head.sequence);
+            let sequence = (head.sequence > before).then_some(head.sequence);
             Ok::<_, ApplyError>((Applied { sequence, cells, ..Applied::default() }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
@@ -115,21 +113,58 @@ impl<S: Store> Replica<S> {
         transact(&mut self.store, Access::Write, Durability::Visible, |store| undo::confirm(store, sequence))
     }
 
+    /// What has to go along when the state is carried to another store that goes on from it: refused changes, and what it
+    /// takes to take one back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn carried(&mut self) -> Result<Vec<Note>, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let mut notes = store.notes_after(PREFIX, &[], usize::MAX)?;
+            notes.extend(undo::all(store)?);
+            Ok(notes)
+        })
+    }
+
+    /// Takes over what came along with a state, all or nothing. Twice is harmless.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for anything that [`Replica::carried`] does not give; nothing is changed.
+    pub fn carry(&mut self, notes: &[Note]) -> Result<(), StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Durable, |store| {
+            for (key, note) in notes {
+                let Some(rest) = key.strip_prefix(PREFIX) else { continue };
+                let sound = match rest.len() {
+                    DOT_BYTES => read_header(rest, note).is_ok(),
+                    _ => rest.len() == DOT_BYTES + 4 && read_part(note).is_ok(),
+                };
+                if !sound {
+                    return Err(damaged(DecodeError::Invalid("a refused change")));
+                }
+                store.set_note(key, Some(note))?;
+            }
+            for note in notes.iter().filter(|(key, _)| !key.starts_with(PREFIX)) {
+                if !undo::adopt(store, note)? {
+                    return Err(damaged(DecodeError::Invalid("what a change replaced")));
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// The changes that were refused and about which the app has not decided yet, in the order of dots.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn rejected(&mut self) -> Result<Vec<Rejected>, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (prefix, mut last) = (b"rejected\0".to_vec(), Vec::new());
+            let mut last = Vec::new();
             let mut rejected: Vec<Rejected> = Vec::new();
-            while let Some((key, note)) = store.notes_after(&prefix, &last, 1)?.pop() {
-                if key.len() == prefix.len() + DOT_BYTES {
-                    rejected.push(read_header(&key[prefix.len()..], &note)?);
+            while let Some((key, note)) = store.notes_after(PREFIX, &last, 1)?.pop() {
+                if key.len() == PREFIX.len() + DOT_BYTES {
+                    rejected.push(read_header(&key[PREFIX.len()..], &note)?);
                 } else if let Some(rejected) = rejected.last_mut() {
-                    let limits = Limits::DEFAULT;
-                    let batch = decode_batch(&mut Reader::new(&note), &mut Dictionary::new(), &limits);
-                    for (address, part) in batch.map_err(damaged)? {
+                    for (address, part) in read_part(&note)? {
                         match rejected.documents.last_mut() {
                             Some((last, document)) if *last == address => {
                                 *document = core::mem::take(document).merged(part);
@@ -153,10 +188,11 @@ impl<S: Store> Replica<S> {
     }
 }
 
+const PREFIX: &[u8] = b"rejected\0";
 const DOT_BYTES: usize = 16 + 8;
 
 fn key(dot: Dot, part: Option<u32>) -> Vec<u8> {
-    let mut key = b"rejected\0".to_vec();
+    let mut key = PREFIX.to_vec();
     key.extend_from_slice(dot.replica.as_bytes());
     key.extend_from_slice(&dot.counter.to_be_bytes());
     key.extend(part.into_iter().flat_map(u32::to_be_bytes));
@@ -192,6 +228,11 @@ fn keep<S: Store>(
         }
     }
     Ok(())
+}
+
+fn read_part(note: &[u8]) -> Result<Vec<(Address, Document)>, StoreError> {
+    let batch = decode_batch(&mut Reader::new(note), &mut Dictionary::new(), &Limits::DEFAULT);
+    batch.map_err(damaged)
 }
 
 fn read_header(dot: &[u8], note: &[u8]) -> Result<Rejected, StoreError> {

@@ -13,7 +13,7 @@ use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_unsigned}
 use crate::document::{Address, Document};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
-use crate::store::{Store, StoreError};
+use crate::store::{Note, Store, StoreError};
 use crate::{Dot, ReplicaId};
 
 const PREFIX: &[u8] = b"undo\0";
@@ -89,6 +89,25 @@ pub(super) fn confirm<S: Store>(store: &mut S, sequence: u64) -> Result<(), Stor
         store.set_note(&key, None)?;
     }
     Ok(())
+}
+
+/// All notes, to be carried to a store that goes on from this one's state.
+pub(super) fn all<S: Store>(store: &mut S) -> Result<Vec<Note>, StoreError> {
+    store.notes_after(PREFIX, &[], usize::MAX)
+}
+
+/// Takes over a note of another store, before all of our own: its positions mean nothing here, only the order does.
+/// False when it is none.
+pub(super) fn adopt<S: Store>(store: &mut S, (key, note): &Note) -> Result<bool, StoreError> {
+    if !key.starts_with(PREFIX) || read(note).is_err() {
+        return Ok(false);
+    }
+    let mut part = 0;
+    while store.note(&self::key(0, part))?.is_some() {
+        part += 1;
+    }
+    store.set_note(&self::key(0, part), Some(note))?;
+    Ok(true)
 }
 
 fn key(sequence: u64, part: u32) -> Vec<u8> {

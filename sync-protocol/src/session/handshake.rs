@@ -169,3 +169,57 @@ pub(super) fn read_hello(namespace: &Namespace, message: &[u8]) -> Result<Hello,
         _ => Err(SessionError::Unexpected("something before the hello")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crdt_core::{
+        DocumentId, Durability, Head, Life, MemoryStore, Refusal, Replica, ReplicaId, TransactionError,
+    };
+
+    use super::*;
+    use crate::door::{Applicant, Rules};
+    use crate::{Config, Session};
+
+    fn replica(number: u64, title: &str) -> Replica<MemoryStore> {
+        let head = Head::new(Namespace::from_secret("test"), ReplicaId::from_u64(number), Life(number));
+        let mut replica = Replica::new(MemoryStore::new(head));
+        let written = replica.commit(1, Durability::Visible, |tx| {
+            tx.document("tasks", DocumentId::from_u64(number))?.set("title", title)?;
+            Ok::<_, TransactionError>(())
+        });
+        written.unwrap();
+        replica
+    }
+
+    /// A member that does not wait for the guard: it makes its own session believe that there is none.
+    #[test]
+    fn who_does_not_wait_for_the_guard_gets_nothing() {
+        let (mut guarded, mut rude) = (replica(1, "inside"), replica(2, "outside"));
+        let nobody = |_: &Applicant<'_>| Err::<Rules, _>(Refusal::new(401, "nobody"));
+        let mut at_guarded = Session::new(Config::new(1), 0).guarded_by(Arc::new(nobody));
+        let mut at_rude = Session::new(Config::new(2), 0);
+        let hello = at_rude.transmit(&mut rude, 0).unwrap().unwrap();
+        at_guarded.receive(&mut guarded, &hello, 0).unwrap();
+        let hello = at_guarded.transmit(&mut guarded, 0).unwrap().unwrap();
+        at_rude.receive(&mut rude, &hello, 0).unwrap();
+        let proof = at_guarded.transmit(&mut guarded, 0).unwrap().unwrap();
+        let Ok(Message::Proof(proof)) = Message::decode(&proof[..proof.len() - 3]) else { panic!("a proof") };
+        assert!(proof.guarded);
+        let mut open = Message::Proof(Proof { guarded: false, ..proof }).encode();
+        let mut seal = Seal::of_greeting(&Namespace::from_secret("test"));
+        seal.accept();
+        seal.close(&mut open);
+        at_rude.receive(&mut rude, &open, 0).unwrap();
+
+        let before = (guarded.head().unwrap(), guarded.canonical_bytes().unwrap());
+        let proof = at_rude.transmit(&mut rude, 0).unwrap().unwrap();
+        at_guarded.receive(&mut guarded, &proof, 0).unwrap();
+        let want = at_rude.transmit(&mut rude, 0).unwrap().unwrap();
+        let refused = at_guarded.receive(&mut guarded, &want, 0);
+        assert!(matches!(refused, Err(SessionError::Unexpected(_))), "{refused:?}");
+        assert!(at_guarded.transmit(&mut guarded, 0).unwrap().is_none(), "nothing is said to it");
+        assert_eq!((guarded.head().unwrap(), guarded.canonical_bytes().unwrap()), before);
+    }
+}

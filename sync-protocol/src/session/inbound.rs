@@ -204,12 +204,7 @@ impl Inbound {
     }
 
     pub(super) const fn caught_up(&self) -> bool {
-        self.following && self.has_heard()
-    }
-
-    /// We know of everything that the peer refused.
-    pub(super) const fn has_heard(&self) -> bool {
-        self.refusals.1 >= self.refusals.0
+        self.following && self.refusals.1 >= self.refusals.0
     }
 }
 

@@ -458,7 +458,6 @@ impl Session {
                     self.outbound.pause();
                 }
                 self.applied(replica, &applied, false);
-                self.confirm(replica)?;
             }
             Message::Heard(through) => {
                 if through > self.outbound.refusals_told() {
@@ -482,9 +481,9 @@ impl Session {
         Ok(())
     }
 
-    /// What the peer we obey has taken, it will not refuse any more.
+    /// What the peer we obey has taken, it will not refuse any more: it takes nothing of a run with a refusal in it.
     fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        if self.obeys && self.inbound.has_heard() && self.outbound.acked() > self.confirmed {
+        if self.obeys && self.outbound.acked() > self.confirmed {
             replica.confirmed(self.outbound.acked())?;
             self.confirmed = self.outbound.acked();
         }

@@ -1,0 +1,162 @@
+//! Taking changes back: what they had replaced stands again, and what was taken back stays away.
+#![allow(missing_docs)]
+
+use std::collections::BTreeMap;
+
+use crdt_core::{
+    DocumentId, Dot, Durability, Head, Life, MemoryStore, Namespace, Refusal, Replica, ReplicaId,
+    TransactionError, Withdrawal,
+};
+
+const SERVER: ReplicaId = ReplicaId::from_u64(9);
+
+fn replica() -> Replica<MemoryStore> {
+    let head = Head::new(Namespace::from_secret("test"), ReplicaId::from_u64(1), Life(1));
+    let mut replica = Replica::new(MemoryStore::new(head));
+    replica.follow().unwrap();
+    replica
+}
+
+fn commit(replica: &mut Replica<MemoryStore>, id: u64, title: &str, votes: i64) -> Dot {
+    let done = replica.commit(1_000, Durability::Visible, |tx| {
+        let mut document = tx.document("tasks", DocumentId::from_u64(id))?;
+        document.set("title", title)?;
+        document.increment("votes", votes)?;
+        Ok::<_, TransactionError>(())
+    });
+    done.unwrap().dot.unwrap()
+}
+
+/// The server refuses some changes of a document of which it holds nothing.
+fn withdraw(replica: &mut Replica<MemoryStore>, id: u64, refused: &[Dot]) {
+    let address = crdt_core::Address::new("tasks", DocumentId::from_u64(id));
+    let refused: BTreeMap<Dot, Refusal> = refused.iter().map(|dot| (*dot, Refusal::new(403, "no"))).collect();
+    let documents = vec![(address, crdt_core::Document::new())];
+    replica.withdraw(Withdrawal { peer: Life(9), replica: SERVER, refused, documents }).unwrap();
+    let mut sum = crdt_core::Fingerprint::EMPTY;
+    let head = replica.head().unwrap();
+    for (id, document) in replica.list("tasks", None, 100).unwrap() {
+        let address = crdt_core::Address::new("tasks", id);
+        sum = sum.plus(document.state().fingerprint(&head.namespace, &address));
+    }
+    assert_eq!(sum, head.root, "the books are kept");
+}
+
+fn shown(replica: &mut Replica<MemoryStore>, id: u64) -> Option<(String, i128)> {
+    let view = replica.read("tasks", DocumentId::from_u64(id)).unwrap();
+    let title = view.get("title").unwrap()?.as_str()?.to_owned();
+    Some((title, view.counter("votes")))
+}
+
+fn says(title: &str, votes: i128) -> (String, i128) {
+    (title.to_owned(), votes)
+}
+
+#[test]
+fn whatever_the_order_of_refusals_what_was_refused_stays_away() {
+    let dots_of = || {
+        let mut replica = replica();
+        let dots = ["a", "b", "c"].map(|title| commit(&mut replica, 1, title, 1));
+        (replica, dots)
+    };
+    let before = Some(says("c", 3));
+    // One after the other, in both orders: b must not come back when c goes.
+    let (mut replica, [_, b, c]) = dots_of();
+    withdraw(&mut replica, 1, &[b]);
+    assert_eq!(shown(&mut replica, 1), before, "c stands, with all that it had counted");
+    withdraw(&mut replica, 1, &[c]);
+    assert_eq!(shown(&mut replica, 1), Some(says("a", 1)));
+    let (mut replica, [_, b, c]) = dots_of();
+    withdraw(&mut replica, 1, &[c]);
+    assert_eq!(shown(&mut replica, 1), Some(says("b", 2)));
+    withdraw(&mut replica, 1, &[b]);
+    assert_eq!(shown(&mut replica, 1), Some(says("a", 1)));
+    // Together, and then the rest.
+    let (mut replica, [a, b, c]) = dots_of();
+    withdraw(&mut replica, 1, &[b, c]);
+    assert_eq!(shown(&mut replica, 1), Some(says("a", 1)));
+    withdraw(&mut replica, 1, &[a]);
+    assert_eq!(shown(&mut replica, 1), None);
+    assert!(replica.canonical_bytes().unwrap().len() < 10, "nothing is left");
+    // What is written next counts on from what stands.
+    commit(&mut replica, 1, "d", 5);
+    assert_eq!(shown(&mut replica, 1), Some(says("d", 5)));
+}
+
+#[test]
+fn what_the_server_has_taken_needs_no_undoing() {
+    let mut replica = replica();
+    for round in 0..3 {
+        (0..5).for_each(|n| {
+            commit(&mut replica, 1, &format!("{round} {n}"), 1);
+        });
+        let sequence = replica.head().unwrap().sequence;
+        replica.confirmed(sequence).unwrap();
+        let left = crdt_core::Store::notes_after(replica.store_mut(), b"undo", &[], 100).unwrap();
+        assert!(left.is_empty(), "{} notes", left.len());
+    }
+    // Without a server nothing is kept.
+    let head = Head::new(Namespace::from_secret("test"), ReplicaId::from_u64(1), Life(1));
+    let mut free = Replica::new(MemoryStore::new(head));
+    commit(&mut free, 1, "a", 1);
+    commit(&mut free, 1, "b", 1);
+    assert!(crdt_core::Store::notes_after(free.store_mut(), b"", &[], 100).unwrap().is_empty());
+}
+
+#[test]
+fn a_rejected_change_tells_what_the_user_saw() {
+    let mut replica = replica();
+    commit(&mut replica, 1, "kept", 1);
+    let refused = commit(&mut replica, 1, "refused", 2);
+    withdraw(&mut replica, 1, &[refused]);
+    let [rejected] = &replica.rejected().unwrap()[..] else { panic!("one change") };
+    assert_eq!((rejected.dot, rejected.by, rejected.refusal.code()), (refused, SERVER, 403));
+    let (address, document) = &rejected.documents[0];
+    let view = replica.view(&address.collection, document.clone());
+    assert_eq!((view.get("title").unwrap().unwrap().as_str(), view.counter("votes")), (Some("refused"), 3));
+    let cells: Vec<_> = rejected.cells().map(|(_, cells)| cells.cell_count()).collect();
+    assert_eq!(cells, [3], "presence, title, votes");
+    // Heard of twice: the same.
+    withdraw(&mut replica, 1, &[refused]);
+    assert_eq!(replica.rejected().unwrap().len(), 1);
+    assert!(replica.drop_rejected(refused).unwrap());
+    assert!(replica.rejected().unwrap().is_empty());
+}
+
+#[test]
+fn what_it_takes_to_take_back_can_be_carried_to_another_store() {
+    let mut first = replica();
+    commit(&mut first, 1, "kept", 1);
+    let late = commit(&mut first, 1, "refused later", 2);
+    let early = commit(&mut first, 2, "refused at once", 1);
+    withdraw(&mut first, 2, &[early]);
+
+    let mut second = replica();
+    let documents = first.list("tasks", None, 10).unwrap();
+    let documents =
+        documents.into_iter().map(|(id, view)| (crdt_core::Address::new("tasks", id), view.state().clone()));
+    let (peer, replica_id) = (Life(1), ReplicaId::from_u64(1));
+    second.renew_identity(ReplicaId::from_u64(2), Life(2)).unwrap();
+    let (cursor, context) = (first.head().unwrap().sequence, first.seen().unwrap().iter().collect());
+    let documents = documents.collect();
+    let checkpoint =
+        crdt_core::Checkpoint { peer, replica: replica_id, cursor, context, documents, scope: 0 };
+    second.apply(checkpoint).unwrap();
+    let notes = first.carried().unwrap();
+    second.carry(&notes).unwrap();
+    assert_eq!(second.rejected().unwrap(), first.rejected().unwrap());
+    commit(&mut second, 1, "written on", 0);
+    withdraw(&mut second, 1, &[late]);
+    assert_eq!(shown(&mut second, 1), Some(says("written on", 1)), "and its own title stands");
+
+    // Damaged notes are refused, and nothing of them is kept.
+    for at in 0..notes.len() {
+        for cut in [0, 5, notes[at].1.len() - 1] {
+            let mut third = replica();
+            let mut damaged = notes.clone();
+            damaged[at].1.truncate(cut);
+            assert!(third.carry(&damaged).is_err(), "note {at} cut at {cut}");
+            assert!(third.carried().unwrap().is_empty());
+        }
+    }
+}
