@@ -3,7 +3,7 @@
 import { RejoinError } from "./error.js";
 import { isWellFormed } from "./value.js";
 
-const refuse = (message) => {
+export const refuse = (message) => {
   throw new RejoinError("argument", message);
 };
 
@@ -35,3 +35,10 @@ export function whole(value, what) {
   const fits = typeof value === "bigint" ? BigInt.asIntN(64, value) === value : Number.isSafeInteger(value);
   return fits ? value : refuse(`${what} has to be a whole number of 64 bits`);
 }
+
+/** A secret or a token. */
+export const textOrBytes = (value, what) =>
+  typeof value === "string" ? new TextEncoder().encode(text(value, what)) : bytes(value, what);
+
+/** A dot, as the module reads it. */
+export const dot = (value) => [text(object(value, "a dot").replica, "a replica"), whole(value.counter, "a counter")];

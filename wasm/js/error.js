@@ -7,3 +7,9 @@ export class RejoinError extends Error {
     this.details = details;
   }
 }
+
+/** An error of a callback is the app's: it surfaces like one thrown in an event listener. */
+export function report(error) {
+  if (typeof reportError === "function") reportError(error);
+  else queueMicrotask(() => { throw error; });
+}

@@ -170,8 +170,9 @@ export function protocolVersion(): number;
 /** What a replica is opened with. */
 export interface OpenOptions {
   /**
-   * Replicas sync only with those opened with the same secret. It tells namespaces apart and seals messages against damage; it
-   * does not encrypt: use a transport that does.
+   * Replicas sync only with those opened with the same secret: in every session both sides prove that they know it, without
+   * sending it. Take a long random one: whoever listens can try short ones at leisure. It does not encrypt: use a transport
+   * that does.
    */
   readonly secret: string | Uint8Array;
   /** How the fields of each collection come together. What is not declared is `"lww"`. */
@@ -185,6 +186,12 @@ export interface OpenOptions {
    * replica is forgotten here. Peers are told. False by default.
    */
   readonly durable?: boolean;
+  /**
+   * This replica follows a server, which decides what counts: a change that the server refuses is taken back here and kept as
+   * {@link Replica.rejected}. Among peers of equal rights, leave it out. Its exported state has all that this takes, for the
+   * replica that is opened with it, as a follower too.
+   */
+  readonly followsServer?: boolean;
   /** The wall clock: milliseconds since 1970. `Date.now` by default. */
   readonly now?: () => number;
   /**
@@ -313,6 +320,22 @@ export class Replica {
   session(options?: SessionOptions): Session;
 
   /**
+   * The changes that a server refused, of a replica that follows one ({@link OpenOptions.followsServer}): out of the data, and
+   * nothing of them is lost. Show them to the user; then either drop a change, or make the edits where they are allowed and
+   * drop it in the same transaction.
+   *
+   * ```js
+   * for (const { dot, refusal, documents } of replica.rejected()) {
+   *   if (askTheUser(refusal.reason, documents)) replica.dropRejected(dot);
+   * }
+   * ```
+   */
+  rejected(): Rejected[];
+
+  /** Forgets a change that a server refused; false when there is none of that name. */
+  dropRejected(dot: Dot): boolean;
+
+  /**
    * Everything that this replica holds, as bytes, to be stored or carried wherever you like. They start a replica
    * ({@link OpenOptions.state}) or are merged into one ({@link Replica.import}), on any device, any number of times.
    *
@@ -381,6 +404,17 @@ export interface Transaction {
    * ```
    */
   delete(collection: string, id: string): void;
+
+  /**
+   * Forgets a change that a server refused, together with the edits of this transaction, which stand for it. False when there
+   * is none of that name.
+   *
+   * ```js
+   * tx.create("suggestions").set("text", documents[0].document.text);
+   * tx.dropRejected(dot);
+   * ```
+   */
+  dropRejected(dot: Dot): boolean;
 
   /**
    * Reads a document as this transaction sees it, its own edits included; `undefined` when it is not there.
@@ -632,6 +666,70 @@ export interface FieldChange {
 export interface SessionOptions {
   /** How long to wait for a peer that owes an answer, in milliseconds. 30,000 by default. */
   readonly timeoutMs?: number;
+  /** What to show to a peer that has a guard: at most 4,096 bytes. It is sent only after the peer proved that it knows the secret. */
+  readonly token?: string | Uint8Array;
+  /** Says who is let in, and to what; what a server has. It is asked once per session. Without one, every holder of the secret may do everything. */
+  readonly guard?: Guard;
+}
+
+/**
+ * Says who is let in, and to what. When it throws, nobody is let in, and its error surfaces as an uncaught error.
+ *
+ * ```js
+ * const guard = ({ token }) => {
+ *   const user = users.get(new TextDecoder().decode(token));
+ *   if (!user) return { refuse: "sign in again", code: 401 };
+ *   return { all: "readWrite", collections: { salaries: user.isManager ? "readWrite" : "none" } };
+ * };
+ * const session = replica.session({ guard });
+ * ```
+ */
+export type Guard = (applicant: Applicant) => Verdict;
+
+/** A peer that proved that it knows the secret, and asks to be let in. */
+export interface Applicant {
+  /** Under which id it writes. Everyone who knows the secret can claim every id: only the token tells people apart. */
+  readonly replica: string;
+  /** The run of its history; claimed like the id. */
+  readonly life: string;
+  /** What it was given to show: bytes of a stranger. */
+  readonly token?: Uint8Array;
+}
+
+/** What a peer may do with a collection. `"write"` without `"read"` is a letter box. */
+export type Right = "none" | "read" | "write" | "readWrite";
+
+/** What a guard decides: what the peer may do with every collection, and with some of them; or why it is not let in. */
+export type Verdict =
+  | { readonly all: Right; readonly collections?: { readonly [collection: string]: Right } }
+  | { readonly refuse: string; readonly code?: number };
+
+/** Why somebody was not let in, or a change was not taken. */
+export interface Refusal {
+  /** For programs; 403 is a write that the rights do not allow, the others are the guard's. */
+  readonly code: number;
+  /** For people. */
+  readonly reason: string;
+}
+
+/** A change that a server refused, as the side keeps it that made it. */
+export interface Rejected {
+  /** The change. */
+  readonly dot: Dot;
+  /** Why. */
+  readonly refusal: Refusal;
+  /** Which replica refused it. */
+  readonly by: string;
+  /** The documents as they were with the change: what the user saw. */
+  readonly documents: { readonly collection: string; readonly id: string; readonly document?: Fields }[];
+}
+
+/** What a peer lets us do. */
+export interface Terms {
+  /** We get everything that it holds. */
+  readonly readsEverything: boolean;
+  /** It takes every change. */
+  readonly writesEverything: boolean;
 }
 
 /**
@@ -704,6 +802,8 @@ export interface SessionStatus {
   readonly peerRoot: string | undefined;
   /** How we found out what the peer misses. */
   readonly way: Way | undefined;
+  /** What the peer lets us do, once it has said so. */
+  readonly terms: Terms | undefined;
   /** What it cost, without what the transport adds. */
   readonly traffic: {
     readonly messagesSent: number;
@@ -714,7 +814,7 @@ export interface SessionStatus {
 }
 
 /** Why a session is over. More may be added. */
-export type EndReason = "done" | "closed" | "timed-out" | "failed" | "other";
+export type EndReason = "done" | "closed" | "timed-out" | "failed" | "not-admitted" | "too-many-refusals" | "other";
 
 /** How one side finds out what the other misses: nothing is missing, from where it left off, by version vector, everything. */
 export type Way = "in-sync" | "resume" | "version-vector" | "full";
@@ -728,6 +828,14 @@ export type SessionEvent =
       /** The peer's wall clock minus ours, in milliseconds. */
       readonly skewMs: number;
     }
+  /** The peer's guard let us in. */
+  | { readonly type: "admitted"; readonly terms: Terms }
+  /** The guard, theirs or ours, did not let the applicant in; nothing was exchanged. */
+  | { readonly type: "not-admitted"; readonly refusal: Refusal }
+  /** Our guard refused changes of the peer, which will hear of it. */
+  | { readonly type: "refusing"; readonly last: number | bigint }
+  /** The peer refused a change that we sent; `withdrawn`: it is out of our data and among the rejected. */
+  | { readonly type: "change-refused"; readonly dot: Dot; readonly refusal: Refusal; readonly withdrawn: boolean }
   | { readonly type: "sending"; readonly way: Way }
   | { readonly type: "applied"; readonly cells: number; readonly checkpoint: boolean }
   | { readonly type: "acknowledged"; readonly sequence: number | bigint }
@@ -759,6 +867,8 @@ export type SessionEvent =
  * | `"wrong-namespace"` | the other side has another secret |
  * | `"protocol-version"` | the other side speaks another version: update the older one |
  * | `"missing-messages"` | the transport lost or reordered messages: start a new session, it resumes |
+ * | `"unauthenticated"` | the peer did not prove that it knows the secret |
+ * | `"too-many-refusals"` | the peer has left too many refused changes unheard |
  * | `"unexpected-message"`, `"echo"`, `"same-life"`, `"forked"`, `"identity-changed"` | see the message |
  * | `"session-ended"` | the session is over: start a new one |
  * | `"session"`, `"store"` | anything else of a session or of the storage |
@@ -784,6 +894,8 @@ export type ErrorCode =
   | "wrong-namespace"
   | "protocol-version"
   | "missing-messages"
+  | "unauthenticated"
+  | "too-many-refusals"
   | "unexpected-message"
   | "echo"
   | "same-life"

@@ -3,10 +3,11 @@
 import { Core, protocolVersion as version } from "./bindings.js";
 import * as check from "./check.js";
 import { call, describe, refuseWhileResolving } from "./custom.js";
-import { RejoinError } from "./error.js";
+import { wrapGuard } from "./door.js";
+import { RejoinError, report } from "./error.js";
 import { Session } from "./session.js";
 import { Scope, Transaction } from "./transaction.js";
-import { decode } from "./value.js";
+import { decode, encode } from "./value.js";
 import { DocumentView } from "./view.js";
 
 /** Documents read at a time. */
@@ -46,11 +47,12 @@ export class Replica {
 
   static open(options) {
     needModule();
-    const { secret, collections = {}, deleteWins = [], state, durable = false } = check.object(options, "the options");
+    const { secret, collections = {}, deleteWins = [], state } = check.object(options, "the options");
+    const { durable = false, followsServer = false } = options;
     const now = check.callback(options.now ?? Date.now, "`now`");
     const random = check.callback(options.random ?? drawRandom, "`random`");
-    const key = typeof secret === "string" ? encodeText(secret) : check.bytes(secret, "the secret");
-    const core = new Core(key, uuid(random(16), 4), random(8), durable === true);
+    const key = check.textOrBytes(secret, "the secret");
+    const core = new Core(key, uuid(random(16), 4), random(8), durable === true, followsServer === true);
     const replica = new Replica(OPEN, core, now, random);
     const winning = new Set(deleteWins);
     for (const [name, fields] of Object.entries(check.object(collections, "the collections"))) {
@@ -119,14 +121,25 @@ export class Replica {
     };
   }
 
-  session({ timeoutMs = 30_000 } = {}) {
+  session({ timeoutMs = 30_000, token, guard } = {}) {
     const timeout = check.milliseconds(timeoutMs, "`timeoutMs`");
-    const core = this.#open().session(this.#random(8), timeout, this.#time());
+    const shown = token === undefined ? undefined : check.textOrBytes(token, "the token");
+    const wrapped = guard === undefined ? undefined : wrapGuard(check.callback(guard, "the guard"));
+    const core = this.#open().session(this.#random(8), timeout, this.#time(), shown, wrapped);
     return new Session(core, {
       now: () => this.#time(),
       open: () => this.#open(),
       tell: () => this.#tell(),
     });
+  }
+
+  rejected() {
+    const core = this.#open();
+    return decode(call(() => core.rejected()));
+  }
+
+  dropRejected(dot) {
+    return this.#open().dropRejected(encode(check.dot(dot)));
   }
 
   export() {
@@ -210,8 +223,6 @@ export class Replica {
 
 const drawRandom = (length) => crypto.getRandomValues(new Uint8Array(length));
 
-const encodeText = (secret) => new TextEncoder().encode(check.text(secret, "the secret"));
-
 /** Gives 16 bytes the marks of a UUID version. */
 function uuid(random, version) {
   const bytes = Uint8Array.from(check.bytes(random, "what `random` gives"));
@@ -225,10 +236,4 @@ function refusePromise(value) {
   // What it does after the transaction fails, and nobody waits for it.
   Promise.resolve(value).catch(() => {});
   throw new RejoinError("async-transaction", "a transaction cannot wait: do what is asynchronous before or after it");
-}
-
-/** An error of a subscriber is the app's: it surfaces like one thrown in an event listener. */
-function report(error) {
-  if (typeof reportError === "function") reportError(error);
-  else queueMicrotask(() => { throw error; });
 }

@@ -62,6 +62,10 @@ export class Transaction {
     this.open(collection, id).delete();
   }
 
+  dropRejected(dot) {
+    return this.#scope.send("dropRejected", ...check.dot(dot));
+  }
+
   get(collection, id) {
     return this.#scope.send("read", check.text(collection, "a collection"), check.text(id, "an id"), []);
   }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crdt_core::codec::{Reader, put_value, read_value};
-use crdt_core::{Dot, Limits, Name, Value};
+use crdt_core::{Dot, Limits, Name, ReplicaId, Value};
 
 use crate::error::Error;
 
@@ -112,6 +112,10 @@ impl Request {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
     pub(crate) fn value(&mut self) -> Result<Value, Error> {
         self.0.next().ok_or_else(|| Error::argument("an argument is missing"))
     }
@@ -126,7 +130,7 @@ impl Request {
     pub(crate) fn names(&mut self) -> Result<Vec<Name>, Error> {
         let mut names = Self::of(self.value()?)?;
         let mut all = Vec::with_capacity(names.0.len());
-        while names.0.len() > 0 {
+        while !names.is_empty() {
             all.push(names.name()?);
         }
         Ok(all)
@@ -136,6 +140,15 @@ impl Request {
         match self.value()? {
             Value::Int(number) => Ok(number),
             _ => Err(Error::argument("an argument has to be a whole number")),
+        }
+    }
+
+    /// A dot, as `[replica, counter]`.
+    pub(crate) fn dot(&mut self) -> Result<Dot, Error> {
+        let (replica, counter) = (self.name()?, self.int()?);
+        match (replica.parse::<ReplicaId>(), u64::try_from(counter)) {
+            (Ok(replica), Ok(counter)) => Ok(Dot::new(replica, counter)),
+            _ => Err(Error::argument("a dot has the id of a replica and a counter")),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Events, statuses and siblings as values, in the form that `js/rejoin.d.ts` declares.
 
 use crdt_core::{
-    ChangeEvent, ChangeKind, DocumentChange, FieldChange, Fingerprint, Life, Origin, Payload, Sibling, Value,
+    ChangeEvent, ChangeKind, DocumentChange, FieldChange, Fingerprint, Life, Origin, Payload, Refusal,
+    Rejected, Sibling, Value,
 };
+use sync_protocol::door::{Reads, Terms};
 use sync_protocol::{EndReason, SessionEvent, Status, Traffic, Way};
 
 use crate::bridge::{dot, hex, list, number, object, uuid};
+use crate::replica::Replica;
 
 pub(crate) fn root(root: Fingerprint) -> String {
     hex(&root.0.to_be_bytes())
@@ -74,6 +77,7 @@ pub(crate) fn status(status: &Status) -> Value {
         ("cursor", Some(number(status.cursor))),
         ("acknowledged", Some(number(status.acknowledged))),
         ("peerRoot", status.peer_root.map(|at| root(at).into())),
+        ("terms", status.terms.map(terms)),
         ("way", status.way.map(way)),
         ("traffic", Some(traffic(&status.traffic))),
     ])
@@ -103,8 +107,38 @@ fn end_reason(reason: EndReason) -> Value {
         EndReason::Closed => "closed",
         EndReason::TimedOut => "timed-out",
         EndReason::Failed => "failed",
+        EndReason::NotAdmitted => "not-admitted",
+        EndReason::TooManyRefusals => "too-many-refusals",
         _ => "other",
     })
+}
+
+fn terms(terms: Terms) -> Value {
+    object([
+        ("readsEverything", Some((terms.reads == Reads::Everything).into())),
+        ("writesEverything", Some(terms.writes_all.into())),
+    ])
+}
+
+fn refusal(refusal: &Refusal) -> Value {
+    object([("code", Some(number(refusal.code().into()))), ("reason", Some(refusal.reason().into()))])
+}
+
+pub(crate) fn rejected(rejected: Rejected, replica: &Replica) -> Value {
+    let mut documents = rejected.documents.into_iter().map(|(address, document)| {
+        let shown = replica.view(&address.collection, document).to_value();
+        object([
+            ("collection", Some((&*address.collection).into())),
+            ("id", Some(uuid(address.id.as_bytes()).into())),
+            ("document", shown),
+        ])
+    });
+    object([
+        ("dot", Some(dot(rejected.dot))),
+        ("refusal", Some(refusal(&rejected.refusal))),
+        ("by", Some(uuid(rejected.by.as_bytes()).into())),
+        ("documents", Some(list(&mut documents))),
+    ])
 }
 
 pub(crate) fn session_event(event: &SessionEvent) -> Value {
@@ -115,6 +149,17 @@ pub(crate) fn session_event(event: &SessionEvent) -> Value {
             ("replica", Some(uuid(replica.as_bytes()).into())),
             ("life", Some(life(at))),
             ("skewMs", Some(skew_ms.into())),
+        ]),
+        SessionEvent::Admitted(to) => object([named("admitted"), ("terms", Some(terms(to)))]),
+        SessionEvent::NotAdmitted(ref why) => {
+            object([named("not-admitted"), ("refusal", Some(refusal(why)))])
+        }
+        SessionEvent::Refusing { last } => object([named("refusing"), ("last", Some(number(last)))]),
+        SessionEvent::ChangeRefused { dot: change, refusal: ref why, withdrawn } => object([
+            named("change-refused"),
+            ("dot", Some(dot(change))),
+            ("refusal", Some(refusal(why))),
+            ("withdrawn", Some(withdrawn.into())),
         ]),
         SessionEvent::Sending(by) => object([named("sending"), ("way", Some(way(by)))]),
         SessionEvent::Applied { cells, checkpoint } => object([

@@ -2,13 +2,17 @@
 
 use crdt_core::{DocumentId, DocumentMut, Name, Transaction};
 
-use crate::bridge::{Request, encode_option};
+use crate::bridge::{Request, encode, encode_option};
 use crate::error::Error;
 
 /// Does what a request says, and encodes what it gives.
 pub(crate) fn operate(tx: &mut Transaction<'_>, request: &[u8]) -> Result<Vec<u8>, Error> {
     let mut request = Request::read(request)?;
-    let (operation, collection) = (request.name()?, request.name()?);
+    let operation = request.name()?;
+    if &*operation == "dropRejected" {
+        return Ok(encode(&tx.drop_rejected(request.dot()?)?.into()));
+    }
+    let collection = request.name()?;
     let id = parse_id(&request.name()?)?;
     let path = request.names()?;
     if &*operation == "read" {

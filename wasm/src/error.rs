@@ -178,6 +178,8 @@ impl From<SessionError> for Error {
             SessionError::Missing { .. } => "missing-messages",
             SessionError::WrongNamespace => "wrong-namespace",
             SessionError::Version { .. } => "protocol-version",
+            SessionError::Unauthenticated => "unauthenticated",
+            SessionError::TooManyRefusals => "too-many-refusals",
             SessionError::Unexpected(_) => "unexpected-message",
             SessionError::Echo => "echo",
             SessionError::SameLife => "same-life",

@@ -14,6 +14,7 @@
 //! | [`SessionCore`] (`session.rs`) | one conversation with one peer |
 //! | `state.rs` | the whole state as bytes, byte by byte |
 //! | `schema.rs` | declared collections |
+//! | `door.rs` | guards: who is let in, and to what |
 //! | `describe.rs` | events, statuses and siblings as values |
 //! | `bridge.rs` | how values cross between JavaScript and Rust |
 //! | `error.rs` | the codes of all errors |
@@ -32,6 +33,7 @@
 
 mod bridge;
 mod describe;
+mod door;
 mod edit;
 mod error;
 mod replica;

@@ -7,9 +7,11 @@ use crdt_core::{
     Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId,
     Value,
 };
+use sync_protocol::Config;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
-use crate::bridge::{dot, encode, encode_option, list, uuid};
+use crate::bridge::{Request, dot, encode, encode_option, list, uuid};
+use crate::door::Guard;
 use crate::edit::{operate, parse_id};
 use crate::error::{Error, Thrown};
 use crate::schema::{Custom, collection};
@@ -57,13 +59,22 @@ impl Core {
     /// # Errors
     /// `argument` when the ids are not 16 and 8 bytes.
     #[wasm_bindgen(constructor)]
-    pub fn new(secret: &[u8], replica: &[u8], life: &[u8], durable: bool) -> Result<Self, Error> {
+    pub fn new(
+        secret: &[u8],
+        replica: &[u8],
+        life: &[u8],
+        durable: bool,
+        follows: bool,
+    ) -> Result<Self, Error> {
         let (Ok(replica), Ok(life)) = (replica.try_into(), life.try_into()) else {
             return Err(Error::argument("`random` has to give as many bytes as it is asked for"));
         };
         let (replica, life) = (ReplicaId::from_bytes(replica), Life(u64::from_be_bytes(life)));
         let head = Head::new(Namespace::from_secret(secret), replica, life);
-        let replica = Replica::new(MemoryStore::new(head));
+        let mut replica = Replica::new(MemoryStore::new(head));
+        if follows {
+            replica.follow()?;
+        }
         Ok(Self { shared: Shared(Rc::new(RefCell::new(replica))), durable })
     }
 
@@ -159,12 +170,45 @@ impl Core {
         })
     }
 
-    /// Starts a session with 8 random bytes.
+    /// Starts a session with 8 random bytes, a token to show, and a guard that looks at the peer's.
     ///
     /// # Errors
-    /// `argument` when they are not 8.
-    pub fn session(&self, nonce: &[u8], timeout_ms: f64, now_ms: f64) -> Result<SessionCore, Error> {
-        SessionCore::start(self.shared.clone(), nonce, self.durable, ms(timeout_ms), ms(now_ms))
+    /// `argument` when they are not 8; `busy`.
+    pub fn session(
+        &self,
+        nonce: &[u8],
+        timeout_ms: f64,
+        now_ms: f64,
+        token: Option<Vec<u8>>,
+        guard: Option<Guard>,
+    ) -> Result<SessionCore, Error> {
+        let Ok(nonce) = nonce.try_into() else {
+            return Err(Error::argument("`random` has to give as many bytes as it is asked for"));
+        };
+        let mut config = Config::new(u64::from_be_bytes(nonce));
+        (config.durable, config.timeout_ms) = (self.durable, ms(timeout_ms));
+        SessionCore::start(self.shared.clone(), config, token, guard, ms(now_ms))
+    }
+
+    /// The changes that a server refused.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub fn rejected(&self) -> Result<Vec<u8>, Error> {
+        self.shared.with(|replica| {
+            let rejected = replica.rejected()?;
+            Ok(encode(&list(&mut rejected.into_iter().map(|change| describe::rejected(change, replica)))))
+        })
+    }
+
+    /// Forgets a change that a server refused, named by its encoded dot; false when there is none of that name.
+    ///
+    /// # Errors
+    /// `argument` for a dot that is none; `busy`.
+    #[wasm_bindgen(js_name = dropRejected)]
+    pub fn drop_rejected(&self, dot: &[u8]) -> Result<bool, Error> {
+        let dot = Request::read(dot)?.dot()?;
+        self.shared.with(|replica| Ok(replica.drop_rejected(dot)?))
     }
 
     /// The whole state as bytes.

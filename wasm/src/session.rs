@@ -1,12 +1,14 @@
 //! [`SessionCore`]: one conversation with one peer, for the class `Session` of the JavaScript half.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use sync_protocol::{Config, EndReason, Session};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::bridge::{encode, list};
 use crate::describe;
+use crate::door::Guard;
 use crate::error::Error;
 use crate::replica::{Shared, ms};
 
@@ -21,17 +23,22 @@ pub struct SessionCore {
 impl SessionCore {
     pub(crate) fn start(
         replica: Shared,
-        nonce: &[u8],
-        durable: bool,
-        timeout_ms: u64,
+        config: Config,
+        token: Option<Vec<u8>>,
+        guard: Option<Guard>,
         now_ms: u64,
     ) -> Result<Self, Error> {
-        let Ok(nonce) = nonce.try_into() else {
-            return Err(Error::argument("`random` has to give as many bytes as it is asked for"));
-        };
-        let mut config = Config::new(u64::from_be_bytes(nonce));
-        (config.durable, config.timeout_ms) = (durable, timeout_ms);
-        Ok(Self { replica, session: RefCell::new(Session::new(config, now_ms)) })
+        let mut session = Session::new(config, now_ms);
+        if let Some(token) = token {
+            session = session.with_token(token);
+        }
+        if let Some(guard) = guard {
+            session = session.guarded_by(Arc::new(guard));
+        }
+        if replica.with(|replica| Ok(replica.head()?.follows))? {
+            session = session.obeying();
+        }
+        Ok(Self { replica, session: RefCell::new(session) })
     }
 
     fn with<R>(&self, work: impl FnOnce(&mut Session) -> Result<R, Error>) -> Result<R, Error> {

@@ -11,6 +11,7 @@
 //! | whose | replica id (16), life (8, most significant first), *unsigned* head sequence |
 //! | context | *unsigned* count; per entry replica id (16) and *unsigned* counter: all that was seen, the own transactions included |
 //! | peers | *unsigned* count, at most 256; per entry life (8), replica id (16), *unsigned* cursor, scope (8): how far into whose change order this state reaches, of what was to be read |
+//! | notes | *unsigned* count; per note *bytes* key and *bytes* note: refused changes, and what it takes to take one back; none unless the exporter follows a server |
 //! | pages | per page *unsigned* length, not 0, and a batch with an empty dictionary |
 //! | end of pages | `00` |
 //! | seal | 16: SipHash-2-4 with 128 bits, little-endian, under the namespace's key, of all bytes before it |
@@ -26,7 +27,7 @@ use crdt_core::codec::{
     DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_bytes, put_unsigned,
 };
 use crdt_core::{
-    Address, Checkpoint, Document, Dot, Life, LimitExceeded, Limits, Namespace, PeerRecord, ReplicaId,
+    Address, Checkpoint, Document, Dot, Life, LimitExceeded, Limits, Namespace, Note, PeerRecord, ReplicaId,
     VersionVector,
 };
 use siphasher::sip128::SipHasher24;
@@ -63,6 +64,7 @@ pub(crate) fn export(replica: &mut Replica) -> Result<Vec<u8>, Error> {
     put_unsigned(&mut out, head.sequence);
     put_context(&mut out, &replica.seen()?);
     put_peers(&mut out, replica.peers()?);
+    put_notes(&mut out, &if head.follows { replica.carried()? } else { Vec::new() });
     put_pages(&mut out, replica)?;
     let seal = seal(&head.namespace, &out);
     out.extend_from_slice(&seal);
@@ -83,12 +85,17 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         // Our own: whatever is in it, we have it or something newer.
         return Ok(0);
     }
+    // Only who starts from a state goes on from it: elsewhere, what was refused there is not one's own to decide about.
+    if head.follows && head.sequence == 0 {
+        replica.carry(&state.notes)?;
+    }
     let applied = replica.apply(Checkpoint {
         peer: state.life,
         replica: state.replica,
         cursor: state.sequence,
         context: state.context,
         documents: state.documents,
+        // All that the exporter holds, whatever it was let to read elsewhere.
         scope: 0,
     })?;
     for peer in state.peers.into_iter().filter(|peer| peer.life != head.life) {
@@ -120,6 +127,14 @@ fn put_peers(out: &mut Vec<u8>, mut peers: Vec<PeerRecord>) {
         out.extend_from_slice(peer.replica.as_bytes());
         put_unsigned(out, peer.cursor);
         out.extend_from_slice(&peer.scope.to_be_bytes());
+    }
+}
+
+fn put_notes(out: &mut Vec<u8>, notes: &[Note]) {
+    put_unsigned(out, notes.len() as u64);
+    for (key, note) in notes {
+        put_bytes(out, key);
+        put_bytes(out, note);
     }
 }
 
@@ -171,6 +186,7 @@ struct State {
     sequence: u64,
     context: Vec<Dot>,
     peers: Vec<PeerRecord>,
+    notes: Vec<Note>,
     documents: Vec<(Address, Document)>,
 }
 
@@ -182,9 +198,10 @@ impl State {
         let sequence = reader.unsigned("the head sequence")?;
         let context = read_context(&mut reader)?;
         let peers = read_peers(&mut reader)?;
+        let notes = read_notes(&mut reader)?;
         let documents = read_pages(&mut reader)?;
         reader.finish()?;
-        Ok(Self { replica, life, sequence, context, peers, documents })
+        Ok(Self { replica, life, sequence, context, peers, notes, documents })
     }
 }
 
@@ -238,6 +255,15 @@ fn read_peers(reader: &mut Reader<'_>) -> Result<Vec<PeerRecord>, DecodeError> {
         peers.push(PeerRecord { life, replica, cursor, acked: 0, scope, claimed: 0 });
     }
     Ok(peers)
+}
+
+fn read_notes(reader: &mut Reader<'_>) -> Result<Vec<Note>, DecodeError> {
+    let mut notes = Vec::new();
+    for _ in 0..reader.count("the notes")? {
+        let key = reader.bytes("bytes of the key of a note", Limits::DEFAULT.name_bytes)?.to_vec();
+        notes.push((key, reader.bytes("bytes of a note", Limits::DEFAULT.message_bytes)?.to_vec()));
+    }
+    Ok(notes)
 }
 
 fn read_pages(reader: &mut Reader<'_>) -> Result<Vec<(Address, Document)>, DecodeError> {

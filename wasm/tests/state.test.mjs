@@ -67,6 +67,7 @@ test("subscribers hear of an import, as of one change", () => {
 test("sessions resume after an import: with the exporter, and with its peers", () => {
   const { replica: a, id } = filled();
   const server = open();
+  create(server);
   sync(a, server);
   const state = a.export();
   edit(server, id, (task) => task.set("note", "news"));

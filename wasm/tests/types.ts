@@ -2,8 +2,8 @@
 
 import { Replica, RejoinError, Timestamp, init, protocolVersion } from "rejoin";
 import type {
-  ChangeEvent, Committed, DocumentMut, DocumentView, Dot, ErrorCode, FieldType, FieldTypes, Fields, OpenOptions, Session,
-  SessionEvent, SessionStatus, Sibling, Transaction, Value,
+  Applicant, ChangeEvent, Committed, DocumentMut, DocumentView, Dot, ErrorCode, FieldType, FieldTypes, Fields, Guard, OpenOptions, Session,
+  SessionEvent, SessionStatus, Sibling, Transaction, Value, Verdict,
 } from "rejoin";
 
 const loaded: Promise<void> = init();
@@ -60,7 +60,21 @@ try {
 }
 void [loaded, version, dot, task, time, count, stop, peer];
 
+const guard: Guard = ({ token }: Applicant): Verdict =>
+  token ? { all: "readWrite", collections: { salaries: "none" } } : { refuse: "sign in", code: 401 };
+replica.session({ guard, token: "t" });
+replica.session({ token: new Uint8Array(1) });
+for (const { dot, refusal, documents } of replica.rejected()) {
+  void [refusal.code + 1, documents[0]?.document?.["text"], replica.dropRejected(dot)];
+  replica.transaction((tx) => tx.dropRejected(dot));
+}
+
 // What must not compile.
+
+// @ts-expect-error: there is no such right
+replica.session({ guard: () => ({ all: "admin" }) });
+// @ts-expect-error: a guard cannot wait
+replica.session({ guard: async () => ({ all: "read" }) });
 
 // @ts-expect-error: the secret is missing
 Replica.open({});

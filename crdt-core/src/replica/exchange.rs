@@ -369,8 +369,11 @@ impl<S: Store> Replica<S> {
     ) -> Result<Refusals, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let changes = refuse::after(store, peer, after, documents)?;
-            let addresses: BTreeSet<Address> =
-                changes.iter().flat_map(|change| change.documents.iter().cloned()).collect();
+            let mut addresses = BTreeSet::new();
+            // One by one: collecting brings a sort along.
+            for address in changes.iter().flat_map(|change| &change.documents) {
+                addresses.insert(address.clone());
+            }
             let mut found = Vec::new();
             for address in addresses {
                 let state = if readable(&address) { store.document(&address)? } else { None };

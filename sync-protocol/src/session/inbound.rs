@@ -1,5 +1,7 @@
 //! What we take: chunks are put aside, a checkpoint applies them, a push applies at once.
 
+use std::collections::BTreeMap;
+
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crdt_core::{Address, Applied, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
 
@@ -146,7 +148,11 @@ impl Inbound {
             batch => decode(batch, &mut Dictionary::new(), replica.limits())?,
         };
         let applied = if obeys {
-            let changes = refused.changes.into_iter().collect();
+            let mut changes = BTreeMap::new();
+            // One by one: collecting brings a sort along.
+            for (dot, refusal) in refused.changes {
+                changes.insert(dot, refusal);
+            }
             let (life, replica_id) = (peer.life, peer.replica);
             replica.withdraw(Withdrawal { peer: life, replica: replica_id, refused: changes, documents })?
         } else {
