@@ -1,8 +1,7 @@
 //! `cargo xtask test`: everything that has to hold.
 
 use crate::run::{output, run, run_with};
-
-const WASM: &str = "wasm32-unknown-unknown";
+use crate::{npm, web};
 
 pub fn all() -> Result<(), String> {
     run("cargo", &["fmt", "--all", "--check"])?;
@@ -12,7 +11,9 @@ pub fn all() -> Result<(), String> {
     asynchronous()?;
     features()?;
     examples()?;
-    wasm()?;
+    npm::test()?;
+    web::roots(&[])?;
+    web::browser_test()?;
     core_dependencies()
 }
 
@@ -38,14 +39,6 @@ fn examples() -> Result<(), String> {
         run("cargo", &["run", "--release", "--example", example])?;
     }
     Ok(())
-}
-
-/// The core and the sessions compile for browsers. The target is installed if it is not there.
-fn wasm() -> Result<(), String> {
-    if !output("rustup", &["target", "list", "--installed"])?.lines().any(|target| target == WASM) {
-        run("rustup", &["target", "add", WASM])?;
-    }
-    run("cargo", &["build", "--release", "--package", "rejoin-wasm", "--target", WASM])
 }
 
 /// The core stays free of what a browser or a phone would not want: nothing beyond this list.

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::run::{output, root, run, run_with};
 
@@ -23,8 +24,13 @@ pub fn tarball() -> PathBuf {
     root().join(format!("target/npm/rejoin-{VERSION}.tgz"))
 }
 
-/// Builds the package, checks that its module can be loaded, and packs it.
+/// Builds the package, checks that its module can be loaded, and packs it: once per run of this program.
 pub fn build() -> Result<(), String> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    BUILT.get_or_init(build_and_pack).clone()
+}
+
+fn build_and_pack() -> Result<(), String> {
     let package = package();
     if package.exists() {
         fs::remove_dir_all(&package).map_err(|error| said(&package, &error))?;
