@@ -73,7 +73,7 @@ impl Database {
     /// # Errors
     /// [`Error::Store`].
     pub fn seen(&self) -> Result<VersionVector, Error> {
-        Ok(self.with(Replica::seen)?)
+        self.with(Replica::seen)
     }
 }
 

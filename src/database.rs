@@ -1,6 +1,8 @@
 //! [`Database`]: the one handle of an app.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,6 +22,8 @@ pub struct Database {
 
 struct Shared {
     state: Mutex<State>,
+    /// The thread that has the state; 0 while none has.
+    owner: AtomicUsize,
     watchers: Arc<Watchers>,
     durability: Durability,
     identity: Identity,
@@ -52,6 +56,7 @@ impl Database {
         }
         let shared = Shared {
             state: Mutex::new(State { replica, telling: false }),
+            owner: AtomicUsize::new(0),
             watchers: Arc::default(),
             durability: options.durability,
             identity,
@@ -63,22 +68,25 @@ impl Database {
     /// Declares a collection: how its fields come together, and a SQL view of the same name that shows its documents to
     /// plain queries. Declare every collection each time the database is opened, before editing it.
     ///
+    /// When the declaration differs from the one before, what SQL shows of the collection's documents is written anew, so
+    /// that it always agrees with what [`Database::get`] shows: linear in the number of documents, once.
+    ///
     /// # Errors
-    /// [`Error::View`] when there can be no view of that name, because the app has a table of the same name, say.
+    /// [`Error::View`] when there can be no view of that name, because the app has a table of the same name, say. The
+    /// collection is declared all the same.
     pub fn declare(&self, collection: Collection) -> Result<(), Error> {
         self.with(|replica| {
-            if !self.shared.read_only {
-                replica.store_mut().create_view(&collection)?;
-            }
+            let shown = if self.shared.read_only { Ok(()) } else { replica.store_mut().show(&collection) };
             replica.declare(collection);
-            Ok(())
+            shown
         })
     }
 
-    /// Commits what the closure does, all or nothing. A closure that fails or panics leaves no trace.
+    /// Commits what the closure does, all or nothing. A closure that fails or panics leaves no trace. Within it, read with
+    /// the [`Tx`]: the database itself is busy until the closure returns.
     ///
     /// # Errors
-    /// The closure's error, or [`Error::Store`]; nothing was changed.
+    /// The closure's error, [`Error::Store`], or [`Error::InUse`] within another commit; nothing was changed.
     pub fn commit<T>(&self, edit: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Error>) -> Result<T, Error> {
         self.commit_with(self.shared.durability, edit).map(|committed| committed.value)
     }
@@ -92,7 +100,7 @@ impl Database {
         durability: Durability,
         edit: impl FnOnce(&mut Tx<'_, '_>) -> Result<T, Error>,
     ) -> Result<Committed<T>, Error> {
-        Ok(self.with(|replica| replica.commit(now_ms(), durability, |tx| edit(&mut Tx(tx))))?)
+        self.with(|replica| replica.commit(now_ms(), durability, |tx| edit(&mut Tx(tx))))
     }
 
     /// Reads a document; `None` when it is not there.
@@ -114,9 +122,7 @@ impl Database {
     ///
     /// Changes that *other processes* make to the file are not told.
     pub fn watch(&self, callback: impl Fn(&ChangeEvent) + Send + Sync + 'static) -> Watch {
-        let watch = self.shared.watchers.add(callback);
-        self.lock().replica.collect_events(true);
-        watch
+        self.shared.watchers.add(callback)
     }
 
     /// What opening did about the id that this database writes under: a file that was copied or restored gets a new one.
@@ -137,7 +143,7 @@ impl Database {
     /// # Errors
     /// [`Error::Store`] when it could not be checked; damage is not an error but in the [`Report`].
     pub fn check(&self) -> Result<Report, Error> {
-        Ok(self.with(|replica| replica.store_mut().check())?)
+        self.with(|replica| replica.store_mut().check())
     }
 
     /// Writes a copy of the database to a new file while it is in use. A copy that is opened gets an identity of its own.
@@ -145,19 +151,45 @@ impl Database {
     /// # Errors
     /// [`Error::Backup`], also when there is a file at that path.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<(), Error> {
-        Ok(self.with(|replica| replica.store_mut().backup(to))?)
+        self.with(|replica| replica.store_mut().backup(to))
     }
 
     /// Does something with the replica, and then tells the watchers what changed.
-    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Replica<SqliteStore>) -> R) -> R {
-        let result = work(&mut self.lock().replica);
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Error::InUse`].
+    pub(crate) fn with<R, E: Into<Error>>(
+        &self,
+        work: impl FnOnce(&mut Replica<SqliteStore>) -> Result<R, E>,
+    ) -> Result<R, Error> {
+        if self.is_mine() {
+            return Err(Error::InUse);
+        }
+        self.step(work).map_err(Into::into)
+    }
+
+    /// The same for a session, which has asked before whether the database is free.
+    pub(crate) fn step<R>(&self, work: impl FnOnce(&mut Replica<SqliteStore>) -> R) -> R {
+        let mut state = self.lock();
+        if !self.shared.watchers.is_empty() {
+            state.replica.collect_events(true);
+        }
+        let result = work(&mut state.replica);
+        drop(state);
         self.tell();
         result
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// True when this very thread is using the replica: to wait for it would be to wait for ever.
+    fn is_mine(&self) -> bool {
+        self.shared.owner.load(Ordering::Relaxed) == this_thread()
+    }
+
+    fn lock(&self) -> Locked<'_> {
         // A panic in a closure was rolled back; the state behind the lock is whole.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.owner.store(this_thread(), Ordering::Relaxed);
+        Locked { state, owner: &self.shared.owner }
     }
 
     fn tell(&self) {
@@ -193,6 +225,38 @@ impl Database {
             }
         }
     }
+}
+
+/// The state while a thread has it.
+struct Locked<'d> {
+    state: MutexGuard<'d, State>,
+    owner: &'d AtomicUsize,
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.owner.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Names the running thread: the address of something that each has of its own. Never 0.
+fn this_thread() -> usize {
+    thread_local!(static OWN: u8 = const { 0 });
+    OWN.with(|own| std::ptr::from_ref(own) as usize)
 }
 
 /// The documents of a collection; see [`Database::list`].

@@ -18,6 +18,11 @@ pub enum Error {
     /// The file: locked, full, damaged, newer than this program, read-only, of another namespace.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database was used within a commit of the same thread, or within its guard: use the [`Tx`](crate::Tx) there.
+    #[error(
+        "the database is in use by this very thread: within a commit, use the transaction that the closure gets"
+    )]
+    InUse,
     /// An edit that cannot be made: the transaction that it was part of was not committed, unless the closure went on.
     #[error(transparent)]
     Edit(#[from] EditError),

@@ -89,7 +89,8 @@ impl SyncOptions {
         self
     }
 
-    /// Lets a peer in only if the guard does, and to what the guard says.
+    /// Lets a peer in only if the guard does, and to what the guard says. It is asked in the middle of a sync, so it must not
+    /// use this database; what it needs, it reads from a handle of its own.
     pub fn guard(mut self, guard: Arc<dyn Authenticate>) -> Self {
         self.guard = Some(guard);
         self
@@ -189,7 +190,7 @@ impl Database {
         if let Some(guard) = &options.guard {
             session = session.guarded_by(guard.clone());
         }
-        Ok(if self.with(Replica::head)?.follows { session.obeying() } else { session })
+        Ok(if self.with(Replica::head)?.follows { session.obeying() } else { session.unless_judged() })
     }
 
     /// The changes that the [server](crate::OpenOptions::follows_server) refused and about which this app has not decided
@@ -201,12 +202,12 @@ impl Database {
     /// # Errors
     /// [`Error::Store`].
     pub fn rejected(&self) -> Result<Vec<RejectedChange>, Error> {
-        Ok(self.with(|replica| {
+        self.with(|replica| {
             let rejected = replica.rejected()?;
             Ok::<_, crdt_core::StoreError>(
                 rejected.into_iter().map(|change| RejectedChange::new(change, replica)).collect(),
             )
-        })?)
+        })
     }
 
     /// Forgets a refused change. False when there is none of that name.
@@ -214,7 +215,7 @@ impl Database {
     /// # Errors
     /// [`Error::Store`]; it is still there then.
     pub fn drop_rejected(&self, change: Dot) -> Result<bool, Error> {
-        Ok(self.with(|replica| replica.drop_rejected(change))?)
+        self.with(|replica| replica.drop_rejected(change))
     }
 
     /// The fingerprint of everything that this database holds: equal on two devices that hold the same.
@@ -252,6 +253,6 @@ impl Endpoint for Shared<'_> {
     type Store = SqliteStore;
 
     fn with<R>(&mut self, step: impl FnOnce(&mut Replica<SqliteStore>) -> R) -> R {
-        self.0.with(step)
+        self.0.step(step)
     }
 }

@@ -301,10 +301,14 @@ fn the_wrong_file_is_refused_with_a_word_on_what_to_do() {
     let path = folder.path().join("tasks.db");
     drop(open(&path));
     let other = OpenOptions::new().secret("another team's").open(&path).unwrap_err();
-    assert!(other.to_string().contains("another namespace"), "{other}");
+    assert!(other.to_string().contains("another secret"), "{other}");
     let garbage = folder.path().join("garbage.db");
     std::fs::write(&garbage, vec![7; 10_000]).unwrap();
-    assert!(matches!(Database::open(&garbage), Err(Error::Open(_))));
+    let refused = Database::open(&garbage).unwrap_err().to_string();
+    assert!(refused.contains("garbage.db is no SQLite database"), "{refused}");
+    for path in ["", ":memory:"] {
+        assert!(matches!(Database::open(path), Err(Error::Open(rejoin::sqlite::OpenError::NoFile { .. }))));
+    }
     let read_only = OpenOptions::new().read_only().open(&path).unwrap();
     read_only.declare(Collection::new("tasks")).unwrap();
     let refused = read_only.commit(|tx| Ok(tx.create("tasks")?.id())).unwrap_err();
@@ -344,4 +348,102 @@ fn values_are_what_they_were() {
         a.commit(|tx| Ok(tx.open("tasks", DocumentId::from_u64(1))?.set(&*huge_name, 1)?)).unwrap_err();
     assert!(refused.to_string().contains("1025"), "{refused}");
     assert_eq!(a.root().unwrap(), b.root().unwrap());
+}
+
+#[test]
+fn a_database_that_is_used_within_its_own_commit_says_so() {
+    let folder = folder();
+    let db = open(&folder.path().join("tasks.db"));
+    let within = db.clone();
+    db.commit(|tx| {
+        tx.create("tasks")?.set("title", "outer")?;
+        let nested = within.commit(|_| Ok(()));
+        assert!(matches!(nested, Err(Error::InUse)), "{nested:?}");
+        assert!(matches!(within.get("tasks", DocumentId::from_u64(1)), Err(Error::InUse)));
+        assert!(matches!(within.list("tasks").next(), Some(Err(Error::InUse))));
+        let _watch = within.watch(|_| ());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(db.list("tasks").count(), 1);
+    // Another thread waits, and then has it.
+    let other = db.clone();
+    let (started, waits) = std::sync::mpsc::channel();
+    let committed = db
+        .commit(|tx| {
+            let thread = std::thread::spawn(move || {
+                started.send(()).unwrap();
+                other.list("tasks").count()
+            });
+            waits.recv().unwrap();
+            tx.create("tasks")?.set("title", "second")?;
+            Ok(thread)
+        })
+        .unwrap();
+    assert_eq!(committed.join().unwrap(), 2);
+}
+
+#[test]
+fn plain_sql_shows_what_the_declaration_of_now_says() {
+    let folder = folder();
+    let paths = [folder.path().join("a.db"), folder.path().join("b.db")];
+    let [a, b] = paths.each_ref().map(|path| Database::open(path).unwrap());
+    let id = DocumentId::from_u64(1);
+    for (db, price) in [(&a, 1), (&b, 2)] {
+        db.declare(Collection::new("orders").field("price", FieldType::Detect)).unwrap();
+        db.commit(|tx| Ok(tx.open("orders", id)?.set("price", price)?)).unwrap();
+    }
+    sync(&a, &b);
+    let shown = |path: &Path| -> String {
+        let file = rusqlite::Connection::open(path).unwrap();
+        file.query_row("SELECT data FROM orders", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(shown(&paths[0]), r#"{"price":2}"#);
+    a.declare(Collection::new("orders").field("price", FieldType::Manual)).unwrap();
+    assert_eq!(shown(&paths[0]), r#"{"price":{"$conflict":[1,2]}}"#);
+    assert!(a.check().unwrap().is_sound());
+    let lower = |version| {
+        rejoin::Resolver::new("lower", version, move |siblings| {
+            let values = siblings.iter().filter_map(|sibling| sibling.value.value()?.as_i64());
+            values.min().map(|value| Value::from(value * i64::from(version)))
+        })
+    };
+    for version in [1, 10] {
+        let custom = FieldType::Custom(lower(version));
+        a.declare(Collection::new("orders").field("price", custom)).unwrap();
+        assert_eq!(shown(&paths[0]), format!(r#"{{"price":{version}}}"#));
+        assert_eq!(
+            a.get("orders", id).unwrap().unwrap().get("price").unwrap().unwrap().as_i64(),
+            Some(version.into())
+        );
+    }
+    // Written without any declaration, and declared the next time the file is opened.
+    drop(a);
+    let undeclared = Database::open(&paths[0]).unwrap();
+    undeclared.commit(|tx| Ok(tx.open("orders", DocumentId::from_u64(1))?.set("note", "touched")?)).unwrap();
+    assert_eq!(shown(&paths[0]), r#"{"note":"touched","price":2}"#);
+    drop(undeclared);
+    let again = Database::open(&paths[0]).unwrap();
+    again.declare(Collection::new("orders").field("price", FieldType::Custom(lower(10)))).unwrap();
+    assert_eq!(shown(&paths[0]), r#"{"note":"touched","price":10}"#);
+    assert!(again.check().unwrap().is_sound());
+}
+
+#[test]
+fn get_shows_a_field_of_any_type() {
+    let folder = folder();
+    let db = open(&folder.path().join("tasks.db"));
+    let id = db
+        .commit(|tx| {
+            let mut task = tx.create("tasks")?;
+            task.increment("votes", 2)?;
+            task.add_to("tags", "home")?;
+            Ok(task.id())
+        })
+        .unwrap();
+    let task = db.get("tasks", id).unwrap().unwrap();
+    let shown = |field| task.get(field).unwrap().map(std::borrow::Cow::into_owned);
+    assert_eq!(shown("votes"), Some(Value::from(2)));
+    assert_eq!(shown("tags"), Some(Value::from(vec![Value::from("home")])));
+    assert_eq!(shown("nothing"), None);
 }

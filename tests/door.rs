@@ -136,3 +136,36 @@ fn a_refused_change_is_kept_until_the_app_decides() {
     assert_eq!(value(&server, "requests", 1, "price"), Some(1));
     assert_eq!(value(&server, "orders", 1, "amount"), Some(1));
 }
+
+#[test]
+fn whoever_follows_nobody_does_not_sync_with_a_server_that_may_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = OpenOptions::new().open(folder.path().join("server.db")).unwrap();
+    let free = OpenOptions::new().open(folder.path().join("free.db")).unwrap();
+    set(&free, "prices", 1, "price", 77);
+    for _ in 0..2 {
+        let (_, synced) = sync(&server, &free, "clerk");
+        assert!(
+            matches!(synced, Err(Error::Sync(StreamError::Session(SessionError::MustFollow)))),
+            "{synced:?}"
+        );
+        assert_eq!(value(&server, "prices", 1, "price"), None);
+    }
+    // One who may write everything is no exception to anything.
+    let (served, synced) = sync(&server, &free, "manager");
+    assert!(served.unwrap().in_sync && synced.unwrap().in_sync);
+}
+
+#[test]
+fn both_sides_hear_that_the_secrets_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = OpenOptions::new().secret("one").open(folder.path().join("server.db")).unwrap();
+    let client = OpenOptions::new().secret("another").open(folder.path().join("client.db")).unwrap();
+    for _ in 0..5 {
+        let (served, synced) = sync(&server, &client, "manager");
+        for heard in [served, synced] {
+            let said = heard.unwrap_err().to_string();
+            assert!(said.contains("check the secrets"), "{said}");
+        }
+    }
+}

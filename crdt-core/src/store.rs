@@ -312,7 +312,7 @@ pub enum StoreError {
     #[error("the database was opened read-only")]
     ReadOnly,
     /// Open it with the secret that it was created with.
-    #[error("the database belongs to another namespace")]
+    #[error("the database was created with another secret, or with none: open it with that one")]
     WrongNamespace,
     /// Anything else; see the source.
     #[error("the database failed: {0}")]

@@ -63,7 +63,8 @@
 //!
 //! `rejoin_peer(life, replica, cursor, acked, scope, claimed)`; `rejoin_staged(peer, number, batch)`: batches that wait for their
 //! checkpoint, numbered from 0 per peer (a life); `rejoin_note(key, note)`: what the core keeps beside the state, in its
-//! own encoding: changes of peers that were refused, own changes that were, and what is needed to take one back.
+//! own encoding: changes of peers that were refused, own changes that were, and what is needed to take one back. Under
+//! `shown`, a zero byte and the name of a collection: the declaration under which its `data` was written, as text.
 
 /// Says in the file's header that Rejoin keeps tables in it: "rejn".
 pub const APPLICATION_ID: i32 = 0x7265_6a6e;

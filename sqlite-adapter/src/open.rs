@@ -1,6 +1,6 @@
 //! Opening a file: whose it is, which format, whether it is the one that it was.
 
-use std::path::{Path, absolute};
+use std::path::{Path, PathBuf, absolute};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,18 @@ pub struct Opened {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// The file is something else, or its first bytes are damaged: check the path, or restore a backup.
+    #[error("{} is no SQLite database, or its beginning is damaged; nothing was changed", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A database is a file: give its path.
+    #[error("{path:?} names no file; give the path of one")]
+    NoFile {
+        /// What was given.
+        path: PathBuf,
+    },
     /// Give Rejoin a file of its own, or one in which nobody else uses `application_id` and `user_version`.
     #[error(
         "the file is the database of another program (application_id {application_id:#x}, user_version \
@@ -107,7 +119,11 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`].
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Opened, OpenError> {
-        // An absolute path has none of the special meanings that SQLite gives to "", ":memory:" and "file:".
+        let path = path.as_ref();
+        if path.as_os_str().is_empty() || path == Path::new(":memory:") {
+            return Err(OpenError::NoFile { path: path.to_owned() });
+        }
+        // An absolute path has none of the special meanings that SQLite gives to "file:".
         let path = absolute(path).map_err(|error| StoreError::Backend(error.into()))?;
         let mode = if options.read_only {
             OpenFlags::SQLITE_OPEN_READ_ONLY
@@ -116,7 +132,10 @@ impl SqliteStore {
         };
         let connection = Connection::open_with_flags(&path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(Duration::from_millis(options.busy_timeout_ms.into()))?;
-        let found = recognise(&connection)?;
+        let found = recognise(&connection).map_err(|error| match error {
+            OpenError::Store(StoreError::Corrupt { .. }) => OpenError::NotADatabase { path: path.clone() },
+            error => error,
+        })?;
         if options.read_only {
             return open_read_only(connection, &path, found, options);
         }

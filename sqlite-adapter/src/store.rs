@@ -1,5 +1,6 @@
 //! [`SqliteStore`]: transactions, and the way from each call of [`Store`] to its table.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crdt_core::{
@@ -42,7 +43,9 @@ pub struct SqliteStore {
     /// What `PRAGMA synchronous` is set to. It cannot change within a transaction.
     synchronous: Durability,
     pub(crate) numbers: Numbers,
-    documents: Documents,
+    pub(crate) documents: Documents,
+    /// The declaration under which documents of a collection are written here, as far as that was looked at.
+    pub(crate) noted: BTreeMap<Name, String>,
     pub(crate) tail: Tail,
     transaction: Option<Open>,
 }
@@ -67,6 +70,7 @@ impl SqliteStore {
             synchronous: Durability::Durable,
             numbers: Numbers::default(),
             documents: Documents::default(),
+            noted: BTreeMap::new(),
             tail: Tail::default(),
             transaction: None,
         }
@@ -176,6 +180,7 @@ impl SqliteStore {
         collection: &Collection,
     ) -> Result<(), Failure> {
         self.writing()?;
+        self.about_to_write(&address.collection, collection)?;
         self.documents.put(&self.connection, &mut self.numbers, address, document, collection)
     }
 
@@ -237,6 +242,7 @@ impl Store for SqliteStore {
     fn rollback(&mut self) {
         if self.transaction.take().is_some() {
             self.numbers.rollback();
+            self.noted.clear();
         }
         if !self.connection.is_autocommit() {
             // When even this fails, so does the next begin, and says why.

@@ -1,9 +1,11 @@
 //! Collections as plain SQL views.
 
-use crdt_core::{Access, Collection, Durability, Name, StoreError};
+use crdt_core::{Access, Address, Collection, Durability, Name, StoreError};
 use rusqlite::OptionalExtension as _;
 
+use crate::documents;
 use crate::error::Failure;
+use crate::notes;
 use crate::store::SqliteStore;
 
 /// A view that was not made. Nothing was changed.
@@ -14,7 +16,7 @@ pub enum ViewError {
     /// two. Without a view the collection works all the same.
     #[error("the database has a {kind} {name:?} of its own; rename it or the collection")]
     NameTaken {
-        /// The name as the app wrote it.
+        /// The name as the app wrote it, or as Rejoin did: a collection whose name differs only in case has a view too.
         name: String,
         /// What it is: `table`, `view`, `index` or `trigger`.
         kind: String,
@@ -73,6 +75,58 @@ impl SqliteStore {
         }
     }
 
+    /// Makes the view of a collection, and writes anew what it shows when that was written under another declaration, or
+    /// none. Linear in the number of documents then, else in nothing.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::create_view`]; what can be shown is up to date all the same.
+    pub fn show(&mut self, collection: &Collection) -> Result<(), ViewError> {
+        let declaration = format!("{collection:?}");
+        let key = shown_key(collection.name());
+        let current = self.transact(Access::Read, Durability::Visible, |store| {
+            Ok(notes::get(&store.connection, &key)?.as_deref() == Some(declaration.as_bytes()))
+        })?;
+        if !current {
+            self.transact(Access::Write, Durability::Visible, |store| {
+                store.rewrite(collection)?;
+                notes::set(&store.connection, &key, Some(declaration.as_bytes()))
+            })?;
+        }
+        self.noted.insert(collection.name().clone(), declaration);
+        self.create_view(collection)
+    }
+
+    /// Writes every document of a collection as it is.
+    fn rewrite(&mut self, collection: &Collection) -> Result<(), Failure> {
+        const PAGE: usize = 256;
+        let mut after = None;
+        loop {
+            let page = documents::after(&self.connection, &mut self.numbers, collection.name(), after, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            for (id, document) in page {
+                let address = Address::new(collection.name(), id);
+                let (connection, numbers) = (&self.connection, &mut self.numbers);
+                self.documents.put(connection, numbers, &address, &document, collection)?;
+            }
+        }
+    }
+
+    /// Notes that documents are about to be written under another declaration than the one that is noted, so that the next
+    /// [`SqliteStore::show`] writes them anew. Looks once per collection.
+    pub(crate) fn about_to_write(&mut self, name: &Name, collection: &Collection) -> Result<(), Failure> {
+        if self.noted.contains_key(name) {
+            return Ok(());
+        }
+        let (key, declaration) = (shown_key(name), format!("{collection:?}"));
+        let noted = notes::get(&self.connection, &key)?;
+        if noted.is_some_and(|noted| noted != declaration.as_bytes()) {
+            notes::set(&self.connection, &key, None)?;
+        }
+        self.noted.insert(name.clone(), declaration);
+        Ok(())
+    }
+
     /// True when our view of the collection is there.
     fn has_view(&mut self, name: &Name) -> Result<bool, StoreError> {
         self.transact(Access::Read, Durability::Visible, |store| {
@@ -96,6 +150,10 @@ struct Object {
     name: String,
     kind: String,
     sql: Option<String>,
+}
+
+fn shown_key(name: &Name) -> Vec<u8> {
+    [b"shown\0", name.as_bytes()].concat()
 }
 
 /// The prefixes are SQLite's and ours. A zero byte would end the statement.

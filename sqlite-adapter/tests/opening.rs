@@ -180,7 +180,7 @@ fn damaged_files_are_errors() {
     let garbage = folder.file("garbage.db");
     fs::write(&garbage, vec![0x5a; 10_000]).unwrap();
     for options in [options(), options().read_only()] {
-        assert!(matches!(refusal(&garbage, &options), OpenError::Store(StoreError::Corrupt { .. })));
+        assert!(matches!(refusal(&garbage, &options), OpenError::NotADatabase { .. }));
     }
     assert_eq!(fs::read(&garbage).unwrap(), vec![0x5a; 10_000], "it was not touched");
 
@@ -196,7 +196,7 @@ fn damaged_files_are_errors() {
         fs::write(&cut, &bytes[..keep]).unwrap();
         // Errors anywhere, but no panic, and no quiet loss: something has to say that it is not sound.
         let report = match SqliteStore::open(&cut, &options()) {
-            Err(OpenError::Store(StoreError::Corrupt { .. })) => continue,
+            Err(OpenError::Store(StoreError::Corrupt { .. }) | OpenError::NotADatabase { .. }) => continue,
             Err(other) => panic!("{keep}: {other}"),
             Ok(mut opened) => opened.store.check(),
         };

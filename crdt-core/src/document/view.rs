@@ -100,13 +100,14 @@ impl<'a> MapView<'a> {
         value.map_or(Reading::Absent, |value| Reading::Value(Cow::Borrowed(value)))
     }
 
-    /// The value of a register field; `None` when it is absent.
+    /// What a field shows, whatever its type: the value, the count, the elements as an array, the flag; `None` when it is
+    /// absent.
     ///
     /// # Errors
     /// [`Conflict`] for a `manual` field with several concurrent values.
     pub fn get(&self, name: &str) -> Result<Option<Cow<'a, Value>>, Conflict> {
         match self.read(name) {
-            Reading::Absent => Ok(None),
+            Reading::Absent => Ok(self.map.and_then(|_| self.value_of(name)).map(Cow::Owned)),
             Reading::Value(value) => Ok(Some(value)),
             Reading::Conflict(values) => Err(Conflict { field: name.into(), values: values.len() }),
         }
@@ -202,7 +203,7 @@ impl<'a> MapView<'a> {
         Some(Value::Object(Box::new(shown)))
     }
 
-    fn value_of(&self, name: &Name) -> Option<Value> {
+    fn value_of(&self, name: &str) -> Option<Value> {
         match self.declared_type(name) {
             Some(declared) if declared.is_register() => self.register_value(name),
             Some(FieldType::Counter | FieldType::GrowCounter) => Some(number(self.counter(name))),
@@ -214,7 +215,7 @@ impl<'a> MapView<'a> {
     }
 
     /// Without a declaration: the first kind that has anything to show.
-    fn undeclared_value(&self, name: &Name) -> Option<Value> {
+    fn undeclared_value(&self, name: &str) -> Option<Value> {
         let field = self.field(name)?;
         if let Some(winner) = field.winner()
             && let Some(value) = winner.value.value()

@@ -23,7 +23,7 @@ const SETTLED: u8 = 1;
 #[non_exhaustive]
 pub enum StreamError {
     /// The stream failed or ended early.
-    #[error("the connection failed: {0}")]
+    #[error("{}", in_words(.0))]
     Io(#[from] io::Error),
     /// A message was not taken.
     #[error(transparent)]
@@ -57,9 +57,17 @@ pub fn exchange(
     now_ms: impl Fn() -> u64,
 ) -> Result<(), StreamError> {
     let result = take_turns(session, replica, stream, speaks_first, &now_ms);
-    if result.is_err() && session.ended().is_some() {
-        // The peer should learn why, if the stream still takes it; the error to report is the one before.
-        let _ = speak(session, replica, stream, &now_ms);
+    if let Err(error) = &result {
+        if let StreamError::Session(error) = error {
+            if at_the_door(error) {
+                hear_out(stream, replica.with(|replica| replica.limits().message_bytes));
+            }
+            session.close(EndReason::Failed);
+        }
+        if session.ended().is_some() {
+            // The peer should learn why, if the stream still takes it; the error to report is the one before.
+            let _ = speak(session, replica, stream, &now_ms);
+        }
     }
     result
 }
@@ -148,6 +156,31 @@ fn listen(
         }
         empty = false;
     }
+}
+
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            "the peer hung up in the middle; sync again, it resumes (if it happens each time: \
+             one side has to `sync`, the other to `serve`, and `converse` needs `converse`)"
+                .into()
+        }
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            "the peer was silent for longer than the stream's timeout; sync again, it resumes".into()
+        }
+        _ => format!("the connection failed: {error}; sync again, it resumes"),
+    }
+}
+
+/// Errors that both sides should learn of, because both have to do something about it.
+const fn at_the_door(error: &SessionError) -> bool {
+    matches!(
+        error,
+        SessionError::WrongNamespace
+            | SessionError::Version { .. }
+            | SessionError::SameLife
+            | SessionError::Unauthenticated
+    )
 }
 
 /// Reads what is left of a flight that does not matter any more: a connection that is closed with something unread takes

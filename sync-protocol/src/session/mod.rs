@@ -64,8 +64,7 @@ pub struct Session {
     config: Config,
     token: Option<Vec<u8>>,
     guard: Option<Arc<dyn Authenticate>>,
-    /// The peer's refusals are followed.
-    obeys: bool,
+    refusals: Refusals,
     /// Our change order up to here needs no undoing any more.
     confirmed: u64,
     started_ms: u64,
@@ -89,6 +88,23 @@ pub struct Session {
     repaired: bool,
 }
 
+/// What becomes of a change that the peer refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusals {
+    /// It stays here; the app is told.
+    AreTold,
+    /// It is taken back.
+    AreObeyed,
+    /// A peer that may refuse something is none for us.
+    MustNotBe,
+}
+
+impl Refusals {
+    const fn obeyed(self) -> bool {
+        matches!(self, Self::AreObeyed)
+    }
+}
+
 impl Session {
     /// A session that has said nothing yet.
     pub fn new(config: Config, now_ms: u64) -> Self {
@@ -96,7 +112,7 @@ impl Session {
             config,
             token: None,
             guard: None,
-            obeys: false,
+            refusals: Refusals::AreTold,
             confirmed: 0,
             started_ms: now_ms,
             hello: None,
@@ -133,7 +149,14 @@ impl Session {
     /// [`Rejected`](crdt_core::Rejected). That is for a session with the server that decides what counts. Otherwise a
     /// refusal is only told, as an event.
     pub fn obeying(mut self) -> Self {
-        self.obeys = true;
+        self.refusals = Refusals::AreObeyed;
+        self
+    }
+
+    /// Has no session with a peer that may refuse changes, unless it [obeys](Session::obeying): what was refused would
+    /// stay here and nowhere else.
+    pub fn unless_judged(mut self) -> Self {
+        self.refusals = Refusals::MustNotBe;
         self
     }
 
@@ -148,7 +171,8 @@ impl Session {
         now_ms: u64,
     ) -> Result<Option<Vec<u8>>, SessionError> {
         if !self.hello_sent {
-            if self.ended.is_some() {
+            // A session that failed at the peer's hello still sends its own, so that the peer finds out the same.
+            if self.ended.is_some_and(|reason| reason != EndReason::Failed) {
                 return Ok(None);
             }
             if self.hello.is_none() {
@@ -329,7 +353,7 @@ impl Session {
             peer.admit(Box::new(Open));
         }
         if guarded {
-            let token = Token { shown: self.token.as_deref(), obeys: self.obeys };
+            let token = Token { shown: self.token.as_deref(), obeys: self.refusals.obeyed() };
             self.control.push_back(Message::Token(token).encode());
         } else {
             peer.welcomed(Terms::OPEN);
@@ -379,8 +403,11 @@ impl Session {
     /// The peer's guard let us in: now we say what we want.
     fn welcomed<S: Store>(&mut self, replica: &mut Replica<S>, welcome: Welcome) -> Result<(), SessionError> {
         let peer = self.peer.as_mut().expect("greeted");
-        if self.obeys {
+        if self.refusals.obeyed() {
             replica.follow()?;
+        } else if self.refusals == Refusals::MustNotBe && !welcome.writes_all {
+            self.close(EndReason::Closed);
+            return Err(SessionError::MustFollow);
         }
         let want = match peer.rights() {
             Some(_) if !self.inbound.holds() => {
@@ -447,13 +474,13 @@ impl Session {
             Message::Refused(refused) => {
                 let through = refused.through;
                 let changes = refused.changes.clone();
-                let applied = self.inbound.refused(replica, &peer.hello, refused, self.obeys)?;
+                let applied = self.inbound.refused(replica, &peer.hello, refused, self.refusals.obeyed())?;
                 for (dot, refusal) in changes {
-                    let withdrawn = self.obeys;
+                    let withdrawn = self.refusals.obeyed();
                     self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
                 }
                 self.control.push_back(Message::Heard(through).encode());
-                if self.obeys {
+                if self.refusals.obeyed() {
                     // The peer takes nothing that was sent before; it will say from where on it wants it again.
                     self.outbound.pause();
                 }
@@ -483,7 +510,7 @@ impl Session {
 
     /// What the peer we obey has taken, it will not refuse any more: it takes nothing of a run with a refusal in it.
     fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        if self.obeys && self.outbound.acked() > self.confirmed {
+        if self.refusals.obeyed() && self.outbound.acked() > self.confirmed {
             replica.confirmed(self.outbound.acked())?;
             self.confirmed = self.outbound.acked();
         }
@@ -550,7 +577,7 @@ impl Session {
         let Some(peer) = &self.peer else { return false };
         let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return false };
         let open = |terms: Terms| terms.reads == Reads::Everything;
-        open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.obeys)
+        open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.refusals.obeyed())
     }
 
     /// When [`Session::expire`] has to be called: the peer owes an answer and did not give it.

@@ -128,7 +128,7 @@ pub enum SessionError {
         messages: u64,
     },
     /// The peer is in another namespace. Nothing was touched.
-    #[error("the peer belongs to another namespace: check the secrets")]
+    #[error("the peer was opened with another secret, or one of the two with none: check the secrets")]
     WrongNamespace,
     /// The peer speaks another version. Nothing was touched; update the older side.
     #[error("the peer speaks protocol version {theirs}, this side {ours}; update the older one")]
@@ -142,6 +142,12 @@ pub enum SessionError {
     /// Nothing was touched; nothing is exchanged before a proof that holds.
     #[error("the peer did not prove that it knows the namespace's key: check the secret")]
     Unauthenticated,
+    /// The peer may refuse changes, and this side would not take them back. The session has ended; nothing was exchanged.
+    #[error(
+        "the peer is a server that may refuse changes: let this replica follow it, from its first opening on \
+         (`follows_server` when opening)"
+    )]
+    MustFollow,
     /// See there. The session has ended; nothing of the message was taken.
     #[error("the peer has left too many refused changes unheard; the session is over")]
     TooManyRefusals,
@@ -152,7 +158,9 @@ pub enum SessionError {
     #[error("the transport returns our own messages")]
     Echo,
     /// The peer is a copy of this very store. Give one of them a new identity. Nothing was touched.
-    #[error("the peer is a copy of this store; renew the identity of one of them")]
+    #[error(
+        "both ends are the same database, or one is a copy of the other that was made while it was open; open the copy anew"
+    )]
     SameLife,
     /// The peer has seen more of us than we know ourselves: this store was restored or copied. Nothing was touched; renew
     /// the identity and start a new session.
