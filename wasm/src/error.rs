@@ -179,6 +179,7 @@ impl From<SessionError> for Error {
             SessionError::WrongNamespace => "wrong-namespace",
             SessionError::Version { .. } => "protocol-version",
             SessionError::Unauthenticated => "unauthenticated",
+            SessionError::MustFollow => "must-follow",
             SessionError::TooManyRefusals => "too-many-refusals",
             SessionError::Unexpected(_) => "unexpected-message",
             SessionError::Echo => "echo",

@@ -35,9 +35,8 @@ impl SessionCore {
         if let Some(guard) = guard {
             session = session.guarded_by(Arc::new(guard));
         }
-        if replica.with(|replica| Ok(replica.head()?.follows))? {
-            session = session.obeying();
-        }
+        let follows = replica.with(|replica| Ok(replica.head()?.follows))?;
+        session = if follows { session.obeying() } else { session.unless_judged() };
         Ok(Self { replica, session: RefCell::new(session) })
     }
 
