@@ -139,5 +139,6 @@ test("a value that is refused is refused with the name of its field", () => {
   assert.equal(message, 'the field "photo": this value cannot be stored: undefined; remove the field, or use null');
   const long = refused("limit", () => edit(replica, id, (task) => task.set("f".repeat(5000), 1)));
   assert.ok(long.message.length < 300, "a message stays short, however long the name");
+  assert.equal(refused("limit", () => edit(replica, id, (task) => task.map("f".repeat(5000)))).details.path[0].length, 5000);
   assert.equal("field" in refused("limit", () => replica.transaction((tx) => tx.create("c".repeat(1025)))).details, false);
 });
