@@ -32,23 +32,25 @@ export function call(work) {
 }
 
 /** Describes declared fields for the module: an encoded object, and the functions that it mentions by number. */
-export function describe(fields) {
+export function describe(collection, fields) {
   const functions = [];
+  check.plainObject(fields, `the fields of the collection "${collection}" have`);
   return [encode(describeFields(fields, functions)), functions];
 }
 
 function describeFields(fields, functions) {
   const described = Object.create(null);
-  for (const [name, type] of Object.entries(check.object(fields, "the fields of a collection"))) {
-    described[name] = describeType(type, name, functions);
-  }
+  for (const [name, type] of Object.entries(fields)) described[name] = describeType(type, name, functions);
   return described;
 }
 
 function describeType(type, field, functions) {
   if (typeof type === "string") return type;
-  check.object(type, `the type of the field "${field}"`);
+  const what = `the type of the field "${field}"`;
+  if (typeof type === "function") check.refuse(`${what} is a function: put it into { custom, name, version }`);
+  check.plainObject(type, `${what} is no string: it has`);
   if (typeof type.custom !== "function") return describeFields(type, functions);
+  check.options(type, ["custom", "name", "version"], undefined, `${what}: `);
   const name = check.text(type.name, `the name of the custom function of "${field}"`);
   const version = check.whole(type.version ?? 1, `the version of the custom function of "${field}"`);
   functions.push(wrap(name, type.custom));

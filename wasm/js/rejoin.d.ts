@@ -122,7 +122,10 @@ export type CustomType = {
 export interface Sibling {
   /** The value; `undefined` when the field was removed. */
   readonly value: Value | undefined;
-  /** Which replica wrote it. */
+  /**
+   * Which replica wrote it. A replica is no person: its id is a new one each time it is opened. To show who it was, store the
+   * user's name in a field, for example in a document that each replica writes about itself.
+   */
   readonly replica: string;
   /** When, by that replica's clock. */
   readonly time: Date;
@@ -177,7 +180,10 @@ export interface OpenOptions {
   readonly secret: string | Uint8Array;
   /** How the fields of each collection come together. What is not declared is `"lww"`. */
   readonly collections?: { readonly [collection: string]: FieldTypes };
-  /** Collections in which a deletion wins over edits made at the same time; otherwise such an edit brings the document back. */
+  /**
+   * Collections in which a deletion wins over edits made at the same time; otherwise such an edit brings the document back. They
+   * have to be among {@link OpenOptions.collections}, if only as `{}`.
+   */
   readonly deleteWins?: readonly string[];
   /** What {@link Replica.export} gave, here or on another device. */
   readonly state?: Uint8Array | ArrayBuffer;
@@ -189,7 +195,8 @@ export interface OpenOptions {
   /**
    * This replica follows a server, which decides what counts: a change that the server refuses is taken back here and kept as
    * {@link Replica.rejected}. Among peers of equal rights, leave it out. Its exported state has all that this takes, for the
-   * replica that is opened with it, as a follower too.
+   * replica that is opened with it, as a follower too. A session without it fails with the code `"must-follow"` when the peer
+   * has a guard that may refuse what is written here.
    */
   readonly followsServer?: boolean;
   /** The wall clock: milliseconds since 1970. `Date.now` by default. */
@@ -230,7 +237,7 @@ export class Replica {
    * });
    * ```
    *
-   * @throws {RejoinError} `"argument"` for options that make no sense, `"not-initialized"` before {@link init}; with `state`
+   * @throws {RejoinError} `"argument"` for options that make no sense or that there are not, `"not-initialized"` before {@link init}; with `state`
    * what {@link Replica.import} throws.
    */
   static open(options: OpenOptions): Replica;
@@ -848,13 +855,13 @@ export type SessionEvent =
  *
  * | code | what it means, and what to do |
  * |---|---|
- * | `"argument"` | a call that makes no sense: see the message |
- * | `"value"` | a JavaScript value that cannot be stored exactly |
- * | `"limit"` | larger than allowed: `details.what`, `.size`, `.limit` |
+ * | `"argument"` | a call that makes no sense, or an option that there is not: see the message |
+ * | `"value"` | a JavaScript value that cannot be stored exactly: `details.field`, `.path` when it was to go into a field |
+ * | `"limit"` | larger than allowed: `details.what`, `.size`, `.limit`; `.field`, `.path` in an edit of a field |
  * | `"wrong-type"` | the field is declared as another type: `details.field`, `.declared`, `.operation` |
  * | `"only-grows"` | a grow-only field would shrink |
  * | `"unresolved"` | a `"manual"` field in conflict: look at `conflicts()`, call `resolve()` |
- * | `"overflow"` | a counter would leave 64 bits |
+ * | `"overflow"` | a counter would leave 64 bits: `details.field`, `.path`, `.total`, `.step` |
  * | `"clock"` | a clock or counter that cannot go on |
  * | `"resolver"` | a custom function threw, or gave what cannot be stored; see `cause` |
  * | `"transaction-ended"` | a transaction or its document was used after its end |
@@ -868,6 +875,7 @@ export type SessionEvent =
  * | `"protocol-version"` | the other side speaks another version: update the older one |
  * | `"missing-messages"` | the transport lost or reordered messages: start a new session, it resumes |
  * | `"unauthenticated"` | the peer did not prove that it knows the secret |
+ * | `"must-follow"` | the peer may refuse changes, and this replica would keep them: open it with `followsServer: true` |
  * | `"too-many-refusals"` | the peer has left too many refused changes unheard |
  * | `"unexpected-message"`, `"echo"`, `"same-life"`, `"forked"`, `"identity-changed"` | see the message |
  * | `"session-ended"` | the session is over: start a new one |
@@ -895,6 +903,7 @@ export type ErrorCode =
   | "protocol-version"
   | "missing-messages"
   | "unauthenticated"
+  | "must-follow"
   | "too-many-refusals"
   | "unexpected-message"
   | "echo"
@@ -922,6 +931,9 @@ export class RejoinError extends Error {
   readonly name: "RejoinError";
   /** What went wrong, for programs. */
   readonly code: ErrorCode;
-  /** What the code's line in {@link ErrorCode} names: the limit and the size, the field, the versions. */
+  /**
+   * What the code's line in {@link ErrorCode} names: the limit and the size, the versions, the field. `field` is its name in the
+   * document or nested map, `path` the names from the document down to it.
+   */
   readonly details: { readonly [name: string]: Value };
 }

@@ -10,6 +10,9 @@ import { Scope, Transaction } from "./transaction.js";
 import { decode, encode } from "./value.js";
 import { DocumentView } from "./view.js";
 
+const OPEN_OPTIONS = ["secret", "collections", "deleteWins", "state", "durable", "followsServer", "now", "random"];
+const SESSION_OPTIONS = ["timeoutMs", "token", "guard"];
+
 /** Documents read at a time. */
 const PAGE = 256;
 const OPEN = Symbol("open");
@@ -47,26 +50,29 @@ export class Replica {
 
   static open(options) {
     needModule();
-    const { secret, collections = {}, deleteWins = [], state } = check.object(options, "the options");
-    const { durable = false, followsServer = false } = options;
+    const { secret, collections = {}, state } = check.options(options, OPEN_OPTIONS);
+    check.plainObject(collections, "`collections` has");
+    const winning = winningDeletions(options.deleteWins ?? [], Object.keys(collections));
+    const durable = check.flag(options.durable, "`durable`");
+    const follows = check.flag(options.followsServer, "`followsServer`");
     const now = check.callback(options.now ?? Date.now, "`now`");
     const random = check.callback(options.random ?? drawRandom, "`random`");
     const key = check.textOrBytes(secret, "the secret");
-    const core = new Core(key, uuid(random(16), 4), random(8), durable === true, followsServer === true);
+    const core = new Core(key, uuid(random(16), 4), random(8), durable, follows);
     const replica = new Replica(OPEN, core, now, random);
-    const winning = new Set(deleteWins);
-    for (const [name, fields] of Object.entries(check.object(collections, "the collections"))) {
-      replica.declare(name, fields, { deleteWins: winning.delete(name) });
+    for (const [name, fields] of Object.entries(collections)) {
+      replica.declare(name, fields, { deleteWins: winning.includes(name) });
     }
-    for (const name of winning) replica.declare(name, {}, { deleteWins: true });
     if (state !== undefined) replica.import(state);
     return replica;
   }
 
-  declare(collection, fields, { deleteWins = false } = {}) {
+  declare(collection, fields, options = {}) {
     const core = this.#open();
-    const [described, functions] = describe(fields);
-    core.declare(check.text(collection, "a collection"), described, functions, deleteWins);
+    const name = check.collection(collection);
+    const { deleteWins } = check.options(options, ["deleteWins"]);
+    const [described, functions] = describe(name, fields);
+    core.declare(name, described, functions, check.flag(deleteWins, "`deleteWins`"));
   }
 
   transaction(edit) {
@@ -87,14 +93,14 @@ export class Replica {
   }
 
   get(collection, id) {
-    const place = [check.text(collection, "a collection"), check.text(id, "an id")];
+    const place = [check.collection(collection), check.id(id)];
     const core = this.#open();
     return decode(call(() => core.get(...place)));
   }
 
   list(collection) {
     this.#open();
-    return this.#pages(check.text(collection, "a collection"));
+    return this.#pages(check.collection(collection));
   }
 
   *#pages(collection) {
@@ -107,7 +113,7 @@ export class Replica {
   }
 
   document(collection, id) {
-    const place = [check.text(collection, "a collection"), check.text(id, "an id")];
+    const place = [check.collection(collection), check.id(id)];
     const view = this.#open().view(...place);
     return view && new DocumentView(view, place[1]);
   }
@@ -121,7 +127,8 @@ export class Replica {
     };
   }
 
-  session({ timeoutMs = 30_000, token, guard } = {}) {
+  session(options = {}) {
+    const { timeoutMs = 30_000, token, guard } = check.options(options, SESSION_OPTIONS);
     const timeout = check.milliseconds(timeoutMs, "`timeoutMs`");
     const shown = token === undefined ? undefined : check.textOrBytes(token, "the token");
     const wrapped = guard === undefined ? undefined : wrapGuard(check.callback(guard, "the guard"));
@@ -219,6 +226,19 @@ export class Replica {
       }
     }
   }
+}
+
+/** The collections in which deletions win. A mistyped name would leave the one that was meant as it is. */
+function winningDeletions(names, declared) {
+  if (!Array.isArray(names)) check.refuse("`deleteWins` has to be an array of names of collections");
+  for (const name of names) {
+    check.text(name, "a name in `deleteWins`");
+    if (!declared.includes(name)) {
+      const hint = check.didYouMean(name, declared) || "; add it there, with `{}` if all its fields are \"lww\"";
+      check.refuse(`\`deleteWins\` names \`${name}\`, which is not among \`collections\`${hint}`);
+    }
+  }
+  return names;
 }
 
 const drawRandom = (length) => crypto.getRandomValues(new Uint8Array(length));

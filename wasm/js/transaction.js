@@ -41,7 +41,7 @@ export class Transaction {
   }
 
   createWithKey(collection, key) {
-    const name = check.text(collection, "a collection");
+    const name = check.collection(collection);
     return this.#ensure(name, idFromKey(name, check.text(key, "a key")));
   }
 
@@ -52,7 +52,7 @@ export class Transaction {
   }
 
   open(collection, id) {
-    const place = [check.text(collection, "a collection"), check.text(id, "an id")];
+    const place = [check.collection(collection), check.id(id)];
     // Tells at once when the id is none, or the transaction is over.
     this.#scope.send("map", ...place, []);
     return new DocumentMut(this.#scope, place, []);
@@ -67,7 +67,7 @@ export class Transaction {
   }
 
   get(collection, id) {
-    return this.#scope.send("read", check.text(collection, "a collection"), check.text(id, "an id"), []);
+    return this.#scope.send("read", check.collection(collection), check.id(id), []);
   }
 }
 
@@ -91,7 +91,8 @@ class DocumentMut {
   }
 
   #field(operation, field, ...rest) {
-    this.#send(operation, check.text(field, "a field"), ...rest);
+    const name = check.field(field);
+    naming([...this.#path, name], () => this.#send(operation, name, ...rest));
   }
 
   set(field, value) {
@@ -135,9 +136,10 @@ class DocumentMut {
   }
 
   map(field) {
-    const map = new DocumentMut(this.#scope, this.#place, [...this.#path, check.text(field, "a field")]);
+    const path = [...this.#path, check.field(field)];
+    const map = new DocumentMut(this.#scope, this.#place, path);
     // Tells at once when the field is none, or is no map.
-    map.#send("map");
+    naming(path, () => map.#send("map"));
     return map;
   }
 
@@ -155,5 +157,23 @@ class DocumentMut {
 
   get() {
     return this.#send("get");
+  }
+}
+
+/** Errors that tell of a value, and not whose it is. */
+const OF_A_VALUE = ["value", "limit", "overflow"];
+/** How much of a name a message shows: one that is too long is an error itself. */
+const SHOWN = 80;
+
+/** Does an edit of a field; when its value cannot be taken, the error names the field. */
+function naming(path, edit) {
+  try {
+    edit();
+  } catch (error) {
+    if (!(error instanceof RejoinError && OF_A_VALUE.includes(error.code))) throw error;
+    const name = path.join(".");
+    const shown = name.length > SHOWN ? `${name.slice(0, SHOWN)}…` : name;
+    const details = { ...error.details, field: path.at(-1), path };
+    throw new RejoinError(error.code, `the field "${shown}": ${error.message}`, details);
   }
 }

@@ -194,7 +194,7 @@ function refuse(what) {
 }
 
 /** True for objects of `{}`, also of another realm, and for those without a prototype. */
-function isPlain(object) {
+export function isPlain(object) {
   const prototype = Object.getPrototypeOf(object);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

@@ -17,12 +17,12 @@ export class DocumentView {
   }
 
   get(field) {
-    const name = check.text(field, "a field");
+    const name = check.field(field);
     return decode(call(() => this.#view.get(name)));
   }
 
   conflicts(field) {
-    return decode(this.#view.conflicts(check.text(field, "a field")));
+    return decode(this.#view.conflicts(check.field(field)));
   }
 
   conflicted() {
@@ -30,16 +30,16 @@ export class DocumentView {
   }
 
   isUnresolved(field) {
-    const name = check.text(field, "a field");
+    const name = check.field(field);
     return call(() => this.#view.isUnresolved(name));
   }
 
   counter(field) {
-    return exact(this.#view.counter(check.text(field, "a field")));
+    return exact(this.#view.counter(check.field(field)));
   }
 
   map(field) {
-    return new DocumentView(this.#view.map(check.text(field, "a field")), this.id);
+    return new DocumentView(this.#view.map(check.field(field)), this.id);
   }
 
   unexpected() {

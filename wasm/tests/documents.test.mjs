@@ -225,7 +225,7 @@ test("sets keep what is added while it is removed; flags stay on", () => {
 });
 
 test("an edit brings a deleted document back, unless deletions win", () => {
-  for (const deleteWins of [[], ["tasks", "undeclared"]]) {
+  for (const deleteWins of [[], ["tasks"]]) {
     const [a, b] = [open({ deleteWins }), open({ deleteWins })];
     const id = create(a, (task) => task.set("note", 1));
     sync(a, b);

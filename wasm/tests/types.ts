@@ -55,7 +55,8 @@ try {
   if (error instanceof RejoinError) {
     const code: ErrorCode = error.code;
     const detail: Value | undefined = error.details["limit"];
-    void [code, detail];
+    if (code === "must-follow") Replica.open({ ...options, followsServer: true });
+    void detail;
   }
 }
 void [loaded, version, dot, task, time, count, stop, peer];
@@ -76,6 +77,14 @@ replica.session({ guard: () => ({ all: "admin" }) });
 // @ts-expect-error: a guard cannot wait
 replica.session({ guard: async () => ({ all: "read" }) });
 
+// @ts-expect-error: there is no such option
+Replica.open({ secret: "s", colections: {} });
+// @ts-expect-error: an array of names
+Replica.open({ secret: "s", deleteWins: "tasks" });
+// @ts-expect-error: there is no such option
+replica.session({ tokn: "t" });
+// @ts-expect-error: there is no such option
+replica.declare("tasks", {}, { deletewins: true });
 // @ts-expect-error: the secret is missing
 Replica.open({});
 // @ts-expect-error: a replica is opened, not constructed

@@ -107,10 +107,38 @@ test("limits are named, with the size and the limit", () => {
   }
   set("x".repeat((1 << 20) - 4));
   const large = refused("limit", () => set("x".repeat(1 << 20)));
-  assert.deepEqual(large.details, { what: "bytes of a value", size: (1 << 20) + 4, limit: 1 << 20 });
+  const where = { field: "free", path: ["free"] };
+  assert.deepEqual(large.details, { what: "bytes of a value", size: (1 << 20) + 4, limit: 1 << 20, ...where });
   refused("limit", () => set(new Array(1 << 16).fill(0)));
   refused("limit", () => set(new Array(1 << 17).fill(0)));
   refused("limit", () => set(1, "f".repeat(1025)));
   refused("limit", () => replica.transaction((tx) => tx.create("c".repeat(1025))));
   assert.notEqual(replica.root(), root);
+});
+
+test("a value that is refused is refused with the name of its field", () => {
+  const replica = open();
+  const id = create(replica);
+  const [large, most] = ["x".repeat(1 << 20), 2n ** 63n - 1n];
+  for (const [code, work, ...path] of [
+    ["value", (task) => task.set("photo", undefined), "photo"],
+    ["value", (task) => task.resolve("title", () => 1), "title"],
+    ["value", (task) => task.addTo("tags", Symbol("s")), "tags"],
+    ["value", (task) => task.removeFrom("tags", { a: undefined }), "tags"],
+    ["value", (task) => task.map("address").map("geo").set("at", new Date(NaN)), "address", "geo", "at"],
+    ["limit", (task) => task.set("free", large), "free"],
+    ["limit", (task) => task.map("address").set("street", large), "address", "street"],
+    ["overflow", (task) => [most, most, 2].forEach((step) => task.increment("votes", step)), "votes"],
+  ]) {
+    const error = refused(code, () => edit(replica, id, work));
+    assert.ok(error.message.startsWith(`the field "${path.join(".")}": `), error.message);
+    assert.equal(error.details.field, path.at(-1));
+    assert.deepEqual(error.details.path, path);
+  }
+  const { message } = refused("value", () => edit(replica, id, (task) => task.set("photo", undefined)));
+  assert.equal(message, 'the field "photo": this value cannot be stored: undefined; remove the field, or use null');
+  const long = refused("limit", () => edit(replica, id, (task) => task.set("f".repeat(5000), 1)));
+  assert.ok(long.message.length < 300, "a message stays short, however long the name");
+  assert.equal(refused("limit", () => edit(replica, id, (task) => task.map("f".repeat(5000)))).details.path[0].length, 5000);
+  assert.equal("field" in refused("limit", () => replica.transaction((tx) => tx.create("c".repeat(1025)))).details, false);
 });
