@@ -155,6 +155,10 @@ impl Database {
         speaks_first: bool,
     ) -> Result<SyncReport, Error> {
         let mut session = self.session(options)?;
+        if !speaks_first {
+            // Whoever comes to us is not the server that we follow.
+            session = session.unless_judged();
+        }
         let result = exchange(&mut session, &mut Shared(self), stream, speaks_first, now_ms);
         let mut heard = Heard::default();
         while let Some(event) = session.poll_event() {
@@ -178,7 +182,8 @@ impl Database {
         })
     }
 
-    /// A session with another database, for those who carry its messages themselves.
+    /// A session with another database, for those who carry its messages themselves. Of a database that follows a server, it
+    /// has to be one with that server, which is obeyed, or with somebody who has no guard.
     ///
     /// # Errors
     /// [`Error::Store`].

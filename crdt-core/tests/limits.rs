@@ -229,7 +229,9 @@ fn after_a_write_at(epoch: u32, hlc: u64) -> Replica<MemoryStore> {
     let address = Address::new("tasks", DocumentId::from_u64(1));
     let documents = vec![(address, document([(path(&["title"]), Cell::Register(written))]))];
     let (peer, context) = (Life(66), vec![change(epoch, hlc, 1).dot()]);
-    replica.apply(Checkpoint { peer, replica: HOSTILE, cursor: 1, context, documents, scope: 0 }).unwrap();
+    replica
+        .apply(Checkpoint { peer, replica: HOSTILE, cursor: 1, context, documents, scope: 0, session: 0 })
+        .unwrap();
     replica
 }
 
@@ -264,7 +266,7 @@ fn a_refused_re_create_leaves_the_stamp_alone() {
         let documents = vec![(address, document([(path(&["ahead"]), Cell::Register(ahead))]))];
         let (peer, context) = (Life(66), vec![change(0, 1 << 40, 2).dot()]);
         replica
-            .apply(Checkpoint { peer, replica: HOSTILE, cursor: 2, context, documents, scope: 0 })
+            .apply(Checkpoint { peer, replica: HOSTILE, cursor: 2, context, documents, scope: 0, session: 0 })
             .unwrap();
         commit(&mut replica, |d| {
             d.delete();

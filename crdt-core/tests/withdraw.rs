@@ -32,7 +32,7 @@ fn withdraw(replica: &mut Replica<MemoryStore>, id: u64, refused: &[Dot]) {
     let address = crdt_core::Address::new("tasks", DocumentId::from_u64(id));
     let refused: BTreeMap<Dot, Refusal> = refused.iter().map(|dot| (*dot, Refusal::new(403, "no"))).collect();
     let documents = vec![(address, crdt_core::Document::new())];
-    replica.withdraw(Withdrawal { peer: Life(9), replica: SERVER, refused, documents }).unwrap();
+    replica.withdraw(Withdrawal { peer: Life(9), session: 0, replica: SERVER, refused, documents }).unwrap();
     let mut sum = crdt_core::Fingerprint::EMPTY;
     let head = replica.head().unwrap();
     for (id, document) in replica.list("tasks", None, 100).unwrap() {
@@ -140,7 +140,7 @@ fn what_it_takes_to_take_back_can_be_carried_to_another_store() {
     let (cursor, context) = (first.head().unwrap().sequence, first.seen().unwrap().iter().collect());
     let documents = documents.collect();
     let checkpoint =
-        crdt_core::Checkpoint { peer, replica: replica_id, cursor, context, documents, scope: 0 };
+        crdt_core::Checkpoint { peer, replica: replica_id, cursor, context, documents, scope: 0, session: 0 };
     second.apply(checkpoint).unwrap();
     let notes = first.carried().unwrap();
     second.carry(&notes).unwrap();

@@ -173,8 +173,8 @@ fn files_are_like_memory(acts: Vec<Act>) -> bool {
                     let mut batch = Vec::new();
                     let documents = checkpoint.documents.iter().map(|(a, d)| (a, d));
                     encode_batch(&mut batch, &mut Dictionary::new(), documents);
-                    to.file().stage(checkpoint.peer, &batch).unwrap();
-                    to.memory.stage(checkpoint.peer, &batch).unwrap();
+                    to.file().stage(checkpoint.peer, 0, &batch).unwrap();
+                    to.memory.stage(checkpoint.peer, 0, &batch).unwrap();
                     checkpoint.documents.clear();
                 }
                 to.cursor = checkpoint.cursor;

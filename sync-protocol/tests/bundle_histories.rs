@@ -23,7 +23,7 @@ fn difference(from: &mut Memory, to: &mut Memory) -> Vec<(Address, Document)> {
 
 fn merged(into: &mut Memory, documents: Vec<(Address, Document)>) -> u64 {
     let (peer, replica) = (Life(u64::MAX), ReplicaId::from_u64(u64::MAX));
-    let cells = Checkpoint { peer, replica, cursor: 0, context: Vec::new(), documents, scope: 0 };
+    let cells = Checkpoint { peer, replica, cursor: 0, context: Vec::new(), documents, scope: 0, session: 0 };
     into.apply(cells).unwrap().cells
 }
 

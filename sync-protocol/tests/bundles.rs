@@ -308,7 +308,7 @@ fn a_cursor_of_a_part_leaves_a_gap_and_stays() {
     (0..5).for_each(|n| set(&mut a, n, n, "title", "one"));
     let (peer, replica) = (Life(1), ReplicaId::from_u64(1));
     let (context, documents) = (Vec::new(), Vec::new());
-    b.apply(Checkpoint { peer, replica, cursor: 5, context, documents, scope: 7 }).unwrap();
+    b.apply(Checkpoint { peer, replica, cursor: 5, context, documents, scope: 7, session: 0 }).unwrap();
     set(&mut a, 9, 100, "title", "later");
     assert_eq!(taken(&mut b, &after(&mut a, 5)).missing, Some(Missing::Steps { first: 1, last: 5 }));
     let record = b.peer(Life(1)).unwrap().unwrap();

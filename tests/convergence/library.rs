@@ -170,7 +170,7 @@ impl Machine for Library {
     }
 
     fn stage(&mut self, peer: Identity, batch: &Vec<u8>) -> Answer<()> {
-        self.replica.stage(peer.life, batch).map_err(say)
+        self.replica.stage(peer.life, 0, batch).map_err(say)
     }
 
     fn clear_staged(&mut self, peer: Identity) -> Answer<()> {
@@ -182,6 +182,7 @@ impl Machine for Library {
             checkpoint.context.iter().map(|(replica, counter)| crdt_core::Dot::new(*replica, *counter));
         let applied = self.replica.apply(crdt_core::Checkpoint {
             scope: 0,
+            session: 0,
             peer: checkpoint.from.life,
             replica: checkpoint.from.replica,
             cursor: checkpoint.cursor,

@@ -180,6 +180,7 @@ impl From<SessionError> for Error {
             SessionError::Version { .. } => "protocol-version",
             SessionError::Unauthenticated => "unauthenticated",
             SessionError::MustFollow => "must-follow",
+            SessionError::Superseded => "superseded",
             SessionError::TooManyRefusals => "too-many-refusals",
             SessionError::Unexpected(_) => "unexpected-message",
             SessionError::Echo => "echo",

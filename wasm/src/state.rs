@@ -97,11 +97,20 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         documents: state.documents,
         // All that the exporter holds, whatever it was let to read elsewhere.
         scope: 0,
+        session: 0,
     })?;
     for peer in state.peers.into_iter().filter(|peer| peer.life != head.life) {
         let PeerRecord { life, replica: id, cursor, scope, .. } = peer;
         let (context, documents) = (Vec::new(), Vec::new());
-        replica.apply(Checkpoint { peer: life, replica: id, cursor, context, documents, scope })?;
+        replica.apply(Checkpoint {
+            peer: life,
+            replica: id,
+            cursor,
+            context,
+            documents,
+            scope,
+            session: 0,
+        })?;
     }
     Ok(applied.cells)
 }

@@ -83,18 +83,23 @@ test("what may not be read is not sent, and what may not be written is taken bac
   refused("argument", () => client.dropRejected({ replica: "no id", counter: 1 }));
 });
 
-test("a change that is refused and dropped is gone; one without a server to follow is only told", () => {
-  const [server, client, equal] = [open(), open({ followsServer: true }), open()];
-  for (const replica of [client, equal]) {
-    const { dot } = add(replica, "news", "not allowed");
-    const [session] = visit(replica, server, { token: "clerk" });
-    const event = session.events().find(({ type }) => type === "change-refused");
-    assert.deepEqual([event.dot, event.withdrawn], [dot, replica === client]);
-    assert.deepEqual(texts(replica, "news"), replica === client ? [] : ["not allowed"]);
-    assert.equal(replica.dropRejected(dot), replica === client);
-    assert.deepEqual(replica.rejected(), []);
-  }
+test("a change that is refused and dropped is gone", () => {
+  const [server, client] = [open(), open({ followsServer: true })];
+  const { dot } = add(client, "news", "not allowed");
+  const [session] = visit(client, server, { token: "clerk" });
+  const event = session.events().find(({ type }) => type === "change-refused");
+  assert.deepEqual([event.dot, event.withdrawn], [dot, true]);
+  assert.deepEqual(texts(client, "news"), []);
+  assert.equal(client.dropRejected(dot), true);
+  assert.deepEqual(client.rejected(), []);
   assert.deepEqual(texts(server, "news"), []);
+});
+
+test("one that follows nobody has no session with a server that may refuse", () => {
+  const [server, equal] = [open(), open()];
+  add(equal, "news", "not allowed");
+  assert.throws(() => visit(equal, server, { token: "clerk" }), { code: "must-follow" });
+  assert.deepEqual([texts(equal, "news"), texts(server, "news")], [["not allowed"], []]);
 });
 
 test("a change that was exported before it was refused is taken back where the state is opened", () => {

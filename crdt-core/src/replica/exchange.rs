@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
-use super::{Replica, transact};
+use super::reject::{may_be_refused, vouched_for};
+use super::{Replica, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
 use crate::event::{ChangeEvent, Origin};
@@ -68,6 +69,8 @@ pub struct Checkpoint {
     /// What the peer lets us read, as it numbers it; 0 for everything. Under another one than before, its change order is
     /// read from the start, and the cursor with it.
     pub scope: u64,
+    /// The number that the session [began](Replica::begin_session) with; 0 for what comes from no session.
+    pub session: u64,
 }
 
 /// Changes of a peer that were refused, and what is held instead.
@@ -107,6 +110,9 @@ pub struct Applied {
 pub struct Judgement<'j> {
     /// Who refuses.
     pub judge: &'j Judge<'j>,
+    /// Whether the peer may read a document. What is held already is asked about again where it may not: else it could find
+    /// out by trial what is there.
+    pub may_read: &'j dyn Fn(&Address) -> bool,
     /// The peer takes back what is refused, and sends the rest again: until then nothing is applied. Otherwise the rest is
     /// applied, and lacks what the refused changes had replaced of it.
     pub hold: bool,
@@ -188,8 +194,9 @@ impl<S: Store> Replica<S> {
                 }
             }
             // The context is claimed with the cells that it stands for, so it has to be of the same state.
-            let context =
+            let mut context =
                 if next.sequence >= head.sequence { store.context_after(context_since)? } else { Vec::new() };
+            vouched_for(store, &mut context)?;
             Ok(Window { documents: found, next, head, context })
         })
     }
@@ -219,9 +226,24 @@ impl<S: Store> Replica<S> {
     /// Puts a batch from a peer aside until its checkpoint comes. It is not part of the state, not shown and not sent on.
     ///
     /// # Errors
+    /// [`ApplyError::Superseded`] when another session of the same peer has begun meanwhile; nothing is changed.
+    pub fn stage(&mut self, peer: Life, session: u64, batch: &[u8]) -> Result<(), ApplyError> {
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            check_session(store, peer, session)?;
+            Ok(store.stage(peer, batch)?)
+        })
+    }
+
+    /// Begins a session with a peer: forgets what was put aside for it, because it will be sent again, and ends any other
+    /// session with it, so that what two of them put aside does not mix.
+    ///
+    /// # Errors
     /// [`StoreError`].
-    pub fn stage(&mut self, peer: Life, batch: &[u8]) -> Result<(), StoreError> {
-        transact(&mut self.store, Access::Write, Durability::Visible, |store| store.stage(peer, batch))
+    pub fn begin_session(&mut self, peer: Life, session: u64) -> Result<(), StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            store.clear_staged(peer)?;
+            store.set_note(&session_key(peer), Some(&session.to_be_bytes()))
+        })
     }
 
     /// Forgets what was put aside for a peer, because it will be sent again.
@@ -254,30 +276,36 @@ impl<S: Store> Replica<S> {
     ) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
+            check_session(store, checkpoint.peer, checkpoint.session)?;
             let mut head = store.head()?;
             let own = Dot::new(head.replica, head.counter);
-            if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
+            // From a peer that is not believed, it proves nothing.
+            let ahead = |dot: &Dot| dot.replica == own.replica && dot.counter > own.counter;
+            if judgement.is_none() && checkpoint.context.iter().any(ahead) {
                 return Err(ApplyError::Forked);
             }
             let mut verdicts = Verdicts::default();
-            if let Some(Judgement { judge, .. }) = judgement {
+            if let Some(judgement) = judgement {
                 // All of a change is looked at before any of it is taken.
                 let mut index = 0;
                 while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
-                    verdicts.judge(store, judge, &documents)?;
+                    verdicts.judge(store, judgement, &documents)?;
                     index += 1;
                 }
-                verdicts.judge(store, judge, &checkpoint.documents)?;
+                verdicts.judge(store, judgement, &checkpoint.documents)?;
             }
             if judgement.is_some_and(|judgement| judgement.hold) && verdicts.any() {
                 store.clear_staged(checkpoint.peer)?;
-                if !verdicts.note(store, checkpoint.peer)? {
-                    return Err(ApplyError::TooManyRefusals);
-                }
+                // What is not noted now is refused when the peer sends it again.
+                verdicts.note_some(store, checkpoint.peer)?;
                 let refused = refuse::last(store, checkpoint.peer)?;
                 return Ok((Applied { refused, held: true, ..Applied::default() }, None));
             }
+            let keeps = may_be_refused(store, head.follows, checkpoint.peer)?;
             let mut merge = Merge::new(&mut head, collections, events.is_some());
+            if keeps {
+                merge.keep_replaced();
+            }
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
                 merge_all(store, &mut merge, verdicts.admitted(documents))?;
@@ -421,6 +449,18 @@ impl<S: Store> Replica<S> {
     }
 }
 
+fn session_key(peer: Life) -> Vec<u8> {
+    [&b"session\0"[..], &peer.0.to_be_bytes()].concat()
+}
+
+/// Fails when another session of the peer has begun since.
+pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -> Result<(), ApplyError> {
+    if session != 0 && store.note(&session_key(peer))?.as_deref() != Some(&session.to_be_bytes()[..]) {
+        return Err(ApplyError::Superseded);
+    }
+    Ok(())
+}
+
 /// A batch that was put aside, read.
 pub(super) fn staged<S: Store>(
     store: &mut S,
@@ -450,7 +490,10 @@ fn conclude<S: Store>(
     if rose && merge.is_empty() {
         merge.append(store)?;
     }
+    let replaced = merge.take_replaced();
+    let sequence = merge.sequence() + 1;
     let event = merge.finish(store, Origin::Peer(checkpoint.replica))?;
+    undo::keep(store, sequence, &replaced)?;
     let known = store.peer(checkpoint.peer)?;
     let acked = known.map_or(0, |peer| peer.acked);
     let its_own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
@@ -504,4 +547,7 @@ pub enum ApplyError {
     /// version that takes refusals back, or give it the rights.
     #[error("the peer has left too many refused changes unheard; nothing more is taken from it")]
     TooManyRefusals,
+    /// Another session with the same peer has begun; this one is over.
+    #[error("another session with the same peer has begun; this one is over")]
+    Superseded,
 }

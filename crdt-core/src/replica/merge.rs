@@ -11,6 +11,9 @@ use crate::schema::Collections;
 use crate::store::{Head, LogRecord, Store, StoreError};
 use crate::{Collection, Dot, Fingerprint, Lattice as _};
 
+/// The cells that were replaced, by the change that replaced them.
+pub(super) type Replaced = BTreeMap<Dot, BTreeMap<Address, Document>>;
+
 /// Merges deltas into the store within one transaction and keeps the books: root, log, events.
 pub(super) struct Merge<'m> {
     head: &'m mut Head,
@@ -20,7 +23,7 @@ pub(super) struct Merge<'m> {
     documents: BTreeSet<Address>,
     changes: Vec<DocumentChange>,
     /// What was replaced, if anybody may want it back.
-    replaced: Option<BTreeMap<Address, Document>>,
+    replaced: Option<Replaced>,
     pub(super) cells: u64,
 }
 
@@ -37,8 +40,8 @@ impl<'m> Merge<'m> {
     }
 
     /// The cells that were replaced.
-    pub(super) fn take_replaced(&mut self) -> Option<BTreeMap<Address, Document>> {
-        self.replaced.take()
+    pub(super) fn take_replaced(&mut self) -> Replaced {
+        self.replaced.take().unwrap_or_default()
     }
 
     /// Merges a delta into a document, stores it if that changed anything, and returns what it is now.
@@ -79,12 +82,12 @@ impl<'m> Merge<'m> {
             });
             document = Arc::new(document.select(|dot| !withdrawn.contains(&dot)));
         }
-        let mut replaced = self.replaced.as_ref().map(|_| Document::new());
         let merged = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
             if let Some(before) = before {
                 root = root.minus(fingerprints.of(path, &before));
-                if let Some(replaced) = &mut replaced {
-                    replaced.merge_cell(path, before.to_owned());
+                if let Some(replaced) = &mut self.replaced {
+                    let by = replaced.entry(after.set_by().dot()).or_default();
+                    by.entry(address.clone()).or_default().merge_cell(path, before.to_owned());
                 }
             }
             root = root.plus(fingerprints.of(path, &after));
@@ -94,11 +97,6 @@ impl<'m> Merge<'m> {
                 fields.push(path.clone());
             }
         });
-        if let (Some(all), Some(replaced)) = (&mut self.replaced, replaced)
-            && !replaced.is_empty()
-        {
-            all.insert(address.clone(), replaced);
-        }
         if merged || !withdrawn.is_empty() {
             self.head.root = root;
             store.put_document(address, document.clone(), collection)?;

@@ -163,9 +163,7 @@ impl<S: Store> Replica<S> {
             }
             let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
-            if let Some(replaced) = replaced {
-                undo::keep(store, head.sequence, change.dot(), &replaced)?;
-            }
+            undo::keep(store, head.sequence, &replaced)?;
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };
@@ -241,7 +239,10 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn seen(&mut self) -> Result<VersionVector, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (mut seen, head) = (store.context()?, store.head()?);
+            let (seen, head) = (store.context()?, store.head()?);
+            let mut context: Vec<Dot> = seen.iter().collect();
+            reject::vouched_for(store, &mut context)?;
+            let mut seen: VersionVector = context.into_iter().collect();
             if head.counter > 0 {
                 seen.raise(Dot::new(head.replica, head.counter));
             }

@@ -6,6 +6,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::Judgement;
 use crate::codec::{DecodeError, Reader, put_bytes, put_refusal, put_unsigned, read_refusal};
 use crate::document::{Address, Document, DocumentId};
 use crate::refusal::{Judge, Proposal, Refusal, RefusedChange};
@@ -19,36 +20,52 @@ pub(crate) const MAX_REFUSED_DOCUMENTS: u64 = 100_000;
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     refused: BTreeMap<Dot, Refusal>,
-    /// What every judged change would have changed.
+    /// The documents in which every change has cells.
     documents: BTreeMap<Dot, BTreeSet<Address>>,
 }
 
 impl Verdicts {
-    /// Asks about every cell that would change the state, and about nothing else: what is held already is held.
+    /// Asks about every cell that would change the state. What is held already is held, and not asked about where the peer
+    /// can see it.
     pub(super) fn judge<S: Store>(
         &mut self,
         store: &mut S,
-        judge: &Judge<'_>,
+        Judgement { judge, may_read, .. }: Judgement<'_>,
         documents: &[(Address, Document)],
     ) -> Result<(), StoreError> {
         for (address, delta) in documents {
+            let visible = may_read(address);
+            let mut present = BTreeSet::new();
+            delta.visit(&mut |_, cell| {
+                present.insert(cell.set_by().dot());
+            });
+            for dot in &present {
+                self.documents.entry(*dot).or_default().insert(address.clone());
+            }
+            if !visible {
+                self.ask(judge, address, delta, present);
+                continue;
+            }
             let mut state = store.document(address)?.map(|state| (*state).clone()).unwrap_or_default();
             let mut dots = BTreeSet::new();
             state.merge_observed(delta.clone(), &mut |_, _, after| {
                 dots.insert(after.set_by().dot());
             });
-            for dot in dots {
-                self.documents.entry(dot).or_default().insert(address.clone());
-                if self.refused.contains_key(&dot) {
-                    continue;
-                }
-                let cells = delta.select(|of| of == dot);
-                if let Err(refusal) = judge(&Proposal { dot, address, cells: &cells }) {
-                    self.refused.insert(dot, refusal);
-                }
-            }
+            self.ask(judge, address, delta, dots);
         }
         Ok(())
+    }
+
+    fn ask(&mut self, judge: &Judge<'_>, address: &Address, delta: &Document, dots: BTreeSet<Dot>) {
+        for dot in dots {
+            if self.refused.contains_key(&dot) {
+                continue;
+            }
+            let cells = delta.select(|of| of == dot);
+            if let Err(refusal) = judge(&Proposal { dot, address, cells: &cells }) {
+                self.refused.insert(dot, refusal);
+            }
+        }
     }
 
     pub(super) fn any(&self) -> bool {
@@ -67,12 +84,24 @@ impl Verdicts {
     }
 
     /// Notes the refusals for the peer. False when it has left too many unheard.
-    pub(super) fn note<S: Store>(mut self, store: &mut S, peer: Life) -> Result<bool, StoreError> {
+    pub(super) fn note<S: Store>(self, store: &mut S, peer: Life) -> Result<bool, StoreError> {
         if self.refused.is_empty() {
             return Ok(true);
         }
+        Ok(self.note_until(store, peer, u64::MAX)? <= MAX_REFUSED_DOCUMENTS)
+    }
+
+    /// Notes at least one refusal, and no more than there is room for.
+    pub(super) fn note_some<S: Store>(self, store: &mut S, peer: Life) -> Result<(), StoreError> {
+        self.note_until(store, peer, MAX_REFUSED_DOCUMENTS).map(|_| ())
+    }
+
+    fn note_until<S: Store>(mut self, store: &mut S, peer: Life, room: u64) -> Result<u64, StoreError> {
         let mut open = Open::of(store, peer)?;
         for (dot, refusal) in self.refused {
+            if open.documents >= room {
+                break;
+            }
             let documents: Vec<Address> =
                 self.documents.remove(&dot).unwrap_or_default().into_iter().collect();
             open.last += 1;
@@ -81,7 +110,7 @@ impl Verdicts {
             store.set_note(&key(peer, Some(open.last)), Some(&encode(&change)))?;
         }
         open.put(store, peer)?;
-        Ok(open.documents <= MAX_REFUSED_DOCUMENTS)
+        Ok(open.documents)
     }
 }
 

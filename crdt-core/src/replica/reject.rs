@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::exchange::{Applied, ApplyError, staged};
+use super::exchange::{Applied, ApplyError, check_session, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::{Replica, transact, undo};
@@ -27,6 +27,8 @@ const NOTE_WEIGHT: usize = 64 << 10;
 pub struct Withdrawal {
     /// The peer.
     pub peer: Life,
+    /// The number that the session began with; 0 for none.
+    pub session: u64,
     /// Under which id it writes.
     pub replica: ReplicaId,
     /// The changes, and why.
@@ -44,8 +46,9 @@ impl<S: Store> Replica<S> {
     pub fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
+            check_session(store, withdrawal.peer, withdrawal.session)?;
             let mut head = store.head()?;
-            let before = head.sequence;
+            let (before, own) = (head.sequence, head.replica);
             let mut merge = Merge::new(&mut head, collections, events.is_some());
             let mut instead: BTreeMap<Address, Document> = BTreeMap::new();
             let mut index = 0;
@@ -58,7 +61,8 @@ impl<S: Store> Replica<S> {
             }
             collect(&mut instead, withdrawal.documents);
             // The peer has not taken what is restored; it belongs to earlier steps, which the peer has yet to ask for.
-            collect(&mut instead, undo::withdraw(store, &withdrawal.refused)?);
+            let undone = undo::withdraw(store, &withdrawal.refused)?;
+            collect(&mut instead, undone.restored);
 
             let mut kept: BTreeMap<Dot, Vec<(Address, Arc<Document>)>> = BTreeMap::new();
             for (address, delta) in instead {
@@ -75,8 +79,25 @@ impl<S: Store> Replica<S> {
                 }
                 merge.replace(store, &address, state, &dots, delta)?;
             }
-            for (dot, documents) in kept {
-                keep(store, dot, withdrawal.replica, &withdrawal.refused[&dot], &documents)?;
+            for (dot, documents) in undone.overwritten {
+                // What a later change has replaced is in no document any more.
+                let of_change = kept.entry(dot).or_default();
+                for (address, cells) in documents {
+                    match of_change.iter_mut().find(|(known, _)| *known == address) {
+                        Some((_, document)) => *document = Arc::new((**document).clone().merged(cells)),
+                        None => of_change.push((address, Arc::new(cells))),
+                    }
+                }
+            }
+            for (dot, refusal) in &withdrawal.refused {
+                let documents = kept.remove(dot).unwrap_or_default();
+                // Heard of before: what was kept then tells more.
+                if !documents.is_empty() || store.note(&key(*dot, None))?.is_none() {
+                    keep(store, *dot, withdrawal.replica, refusal, &documents)?;
+                }
+                if dot.replica != own {
+                    store.set_note(&unsure_key(dot.replica), Some(&[]))?;
+                }
             }
             let cells = merge.cells;
             let event = merge.finish(store, Origin::Peer(withdrawal.replica))?;
@@ -102,6 +123,17 @@ impl<S: Store> Replica<S> {
             let mut head = store.head()?;
             head.follows = true;
             store.set_head(&head)
+        })
+    }
+
+    /// The same, and says which store the server's is: what comes from there was decided, and need not be taken back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn follow_server(&mut self, life: Life) -> Result<(), StoreError> {
+        self.follow()?;
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            store.set_note(SERVER, Some(&life.0.to_be_bytes()))
         })
     }
 
@@ -197,6 +229,31 @@ fn key(dot: Dot, part: Option<u32>) -> Vec<u8> {
     key.extend_from_slice(&dot.counter.to_be_bytes());
     key.extend(part.into_iter().flat_map(u32::to_be_bytes));
     key
+}
+
+/// Of these replicas changes were taken out that had been seen: nothing more is vouched for of them.
+const UNSURE: &[u8] = b"unsure\0";
+
+fn unsure_key(replica: ReplicaId) -> Vec<u8> {
+    [UNSURE, replica.as_bytes()].concat()
+}
+
+/// Takes out of a context what is not vouched for.
+pub(super) fn vouched_for<S: Store>(store: &mut S, context: &mut Vec<Dot>) -> Result<(), StoreError> {
+    if !context.is_empty() && store.head()?.follows {
+        let unsure = store.notes_after(UNSURE, &[], usize::MAX)?;
+        context
+            .retain(|dot| !unsure.iter().any(|(key, _)| key[UNSURE.len()..] == dot.replica.as_bytes()[..]));
+    }
+    Ok(())
+}
+
+/// Under this key: the life of the server that decides.
+const SERVER: &[u8] = b"server";
+
+/// Whether what comes from a peer may have to be taken back: when the server is another one.
+pub(super) fn may_be_refused<S: Store>(store: &mut S, follows: bool, peer: Life) -> Result<bool, StoreError> {
+    Ok(follows && store.note(SERVER)?.as_deref() != Some(&peer.0.to_be_bytes()[..]))
 }
 
 fn collect(into: &mut BTreeMap<Address, Document>, documents: impl IntoIterator<Item = (Address, Document)>) {

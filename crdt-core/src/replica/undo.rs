@@ -8,6 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::merge::Replaced;
 use super::refuse::damaged;
 use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_unsigned};
 use crate::document::{Address, Document};
@@ -21,14 +22,23 @@ const PREFIX: &[u8] = b"undo\0";
 /// About how much goes into one note.
 const NOTE_WEIGHT: usize = 64 << 10;
 
-/// Notes what a commit replaced.
-pub(super) fn keep<S: Store>(
+/// Notes what the changes of one step replaced.
+pub(super) fn keep<S: Store>(store: &mut S, sequence: u64, replaced: &Replaced) -> Result<(), StoreError> {
+    let mut part = 0;
+    for (dot, documents) in replaced {
+        part = keep_change(store, sequence, part, *dot, documents)?;
+    }
+    Ok(())
+}
+
+fn keep_change<S: Store>(
     store: &mut S,
     sequence: u64,
+    mut part: u32,
     dot: Dot,
     replaced: &BTreeMap<Address, Document>,
-) -> Result<(), StoreError> {
-    let (mut part, mut batch, mut weight) = (0u32, Vec::new(), 0);
+) -> Result<u32, StoreError> {
+    let (mut batch, mut weight) = (Vec::new(), 0);
     for (address, document) in replaced {
         for piece in document.clone().split(NOTE_WEIGHT) {
             weight += piece.weight() + 20;
@@ -42,25 +52,41 @@ pub(super) fn keep<S: Store>(
     }
     if !batch.is_empty() {
         put(store, &key(sequence, part), dot, &batch)?;
+        part += 1;
     }
-    Ok(())
+    Ok(part)
+}
+
+/// What the notes say of refused changes.
+#[derive(Debug, Default)]
+pub(super) struct Undone {
+    /// The cells that they had replaced.
+    pub(super) restored: BTreeMap<Address, Document>,
+    /// Cells of theirs that later changes had replaced.
+    pub(super) overwritten: Replaced,
 }
 
 /// Takes back what is kept of refused changes: their cells out of all notes, and what they had replaced in their place.
-/// Returns the cells to restore.
 pub(super) fn withdraw<S: Store>(
     store: &mut S,
     refused: &BTreeMap<Dot, Refusal>,
-) -> Result<BTreeMap<Address, Document>, StoreError> {
-    let (mut restored, mut last): (BTreeMap<Address, Document>, _) = (BTreeMap::new(), Vec::new());
+) -> Result<Undone, StoreError> {
+    let (mut undone, mut last) = (Undone::default(), Vec::new());
     while let Some((key, note)) = store.notes_after(PREFIX, &last, 1)?.pop() {
         let (dot, documents) = read(&note)?;
         let (mut kept, mut changed) = (Vec::new(), false);
         for (address, document) in documents {
             let mut left = document.select(|dot| !refused.contains_key(&dot));
             if left.cell_count() < document.cell_count() {
+                document.visit(&mut |path, cell| {
+                    let dot = cell.set_by().dot();
+                    if refused.contains_key(&dot) {
+                        let of_change = undone.overwritten.entry(dot).or_default();
+                        of_change.entry(address.clone()).or_default().merge_cell(path, cell.to_owned());
+                    }
+                });
                 // What stood before the refused change stood before this one too.
-                left = left.merged(restored.get(&address).cloned().unwrap_or_default());
+                left = left.merged(undone.restored.get(&address).cloned().unwrap_or_default());
                 changed = true;
             }
             kept.push((address, left));
@@ -68,8 +94,8 @@ pub(super) fn withdraw<S: Store>(
         if refused.contains_key(&dot) {
             store.set_note(&key, None)?;
             for (address, document) in kept {
-                let known = restored.remove(&address).unwrap_or_default();
-                restored.insert(address, known.merged(document));
+                let known = undone.restored.remove(&address).unwrap_or_default();
+                undone.restored.insert(address, known.merged(document));
             }
         } else if changed {
             let batch: Vec<_> = kept.iter().map(|(address, document)| (address, document.clone())).collect();
@@ -77,7 +103,7 @@ pub(super) fn withdraw<S: Store>(
         }
         last = key;
     }
-    Ok(restored)
+    Ok(undone)
 }
 
 /// The server has decided about everything up to a position: it need not be taken back any more.

@@ -219,7 +219,15 @@ fn replica(number: u64) -> Replica<MemoryStore> {
 
 fn checkpoint(from: u64, cursor: u64, documents: Batch) -> Checkpoint {
     let (peer, replica) = (Life(from), ReplicaId::from_u64(from));
-    Checkpoint { peer, replica, cursor, context: vec![Dot::new(replica, cursor)], documents, scope: 0 }
+    Checkpoint {
+        peer,
+        replica,
+        cursor,
+        context: vec![Dot::new(replica, cursor)],
+        documents,
+        scope: 0,
+        session: 0,
+    }
 }
 
 #[test]

@@ -129,7 +129,15 @@ pub fn checkpoint<S: Store>(from: &mut Replica<S>, position: u64) -> Checkpoint 
         }
     };
     let context = from.seen().unwrap().iter().collect();
-    Checkpoint { peer: head.life, replica: head.replica, cursor: head.sequence, context, documents, scope: 0 }
+    Checkpoint {
+        peer: head.life,
+        replica: head.replica,
+        cursor: head.sequence,
+        context,
+        documents,
+        scope: 0,
+        session: 0,
+    }
 }
 
 /// What a value should be in `data`, by another JSON library.

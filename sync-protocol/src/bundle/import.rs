@@ -116,8 +116,10 @@ impl From<ApplyError> for ImportError {
             ApplyError::Store(error) => Self::Store(error),
             ApplyError::Staged(error) => Self::Decode(error),
             ApplyError::Forked => Self::Forked,
-            // Only said where there is a judge, and an import has none.
-            error @ ApplyError::TooManyRefusals => Self::Store(StoreError::Backend(Box::new(error))),
+            // Only said where there is a judge or a session, and an import has neither.
+            error @ (ApplyError::TooManyRefusals | ApplyError::Superseded) => {
+                Self::Store(StoreError::Backend(Box::new(error)))
+            }
         }
     }
 }
@@ -247,7 +249,15 @@ impl<R: Read> Bundle<'_, R> {
                 let (cursor, context, scope) =
                     if self.claims { (end.sequence, end.context, 0) } else { (0, Vec::new(), self.scope) };
                 let (peer, replica) = (self.header.life, self.header.replica);
-                Ok(RunPart::End(Checkpoint { peer, replica, cursor, context, scope, documents: Vec::new() }))
+                Ok(RunPart::End(Checkpoint {
+                    peer,
+                    replica,
+                    cursor,
+                    context,
+                    scope,
+                    session: 0,
+                    documents: Vec::new(),
+                }))
             }
         }
     }

@@ -20,8 +20,11 @@ mod proof;
 mod rules;
 
 use std::fmt;
+use std::hash::Hasher as _;
 
-use crdt_core::{Address, Life, Proposal, Refusal, ReplicaId};
+use crdt_core::{Address, Life, Namespace, Proposal, Refusal, ReplicaId};
+
+use siphasher::sip::SipHasher24;
 
 pub(crate) use proof::{PROOF_BYTES, is_proven, prove};
 pub use rules::{Right, Rules};
@@ -79,6 +82,13 @@ where
 pub trait Authorize: Send + Sync {
     /// What holds for the whole session.
     fn terms(&self) -> Terms;
+
+    /// A name that is the same whenever the same person or device is let in, and never another's. What is remembered of a
+    /// peer (how far it has come, what was refused to it) is then remembered for it alone. Without one, whoever is let in
+    /// is believed which device it is.
+    fn principal(&self) -> Option<&str> {
+        None
+    }
 
     /// Whether the peer gets a document's cells. Not asked when the [`Terms`] say that it reads everything.
     ///
@@ -139,6 +149,14 @@ impl Reads {
             Self::Scope(number) => number,
         }
     }
+}
+
+/// Under which life a guarded side remembers a peer.
+pub(crate) fn record(namespace: &Namespace, life: Life, principal: &str) -> Life {
+    let mut hash = SipHasher24::new_with_key(namespace.key());
+    hash.write_u64(life.0.to_le());
+    hash.write(principal.as_bytes());
+    Life(hash.finish())
 }
 
 /// The rights of a peer where nobody asks: everything.

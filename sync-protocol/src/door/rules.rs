@@ -34,6 +34,7 @@ impl Right {
 /// Rights per collection: the simplest [`Authorize`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
+    principal: Option<String>,
     otherwise: Right,
     collections: BTreeMap<Name, Right>,
 }
@@ -44,7 +45,14 @@ impl Rules {
 
     /// The same right for every collection that no other rule names.
     pub const fn all(right: Right) -> Self {
-        Self { otherwise: right, collections: BTreeMap::new() }
+        Self { principal: None, otherwise: right, collections: BTreeMap::new() }
+    }
+
+    /// Whose rights they are: a name of the user or device; see [`Authorize::principal`]. Give it whenever not everybody who
+    /// is let in is to be trusted with everybody's devices.
+    pub fn of(mut self, principal: impl Into<String>) -> Self {
+        self.principal = Some(principal.into());
+        self
     }
 
     /// Another right for one collection.
@@ -80,6 +88,10 @@ impl Authorize for Rules {
     fn terms(&self) -> Terms {
         let reads = if self.every(Right::reads) { Reads::Everything } else { Reads::Scope(self.scope()) };
         Terms { reads, writes_all: self.every(Right::writes) }
+    }
+
+    fn principal(&self) -> Option<&str> {
+        self.principal.as_deref()
     }
 
     fn may_read(&self, address: &Address) -> bool {

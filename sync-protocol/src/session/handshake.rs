@@ -10,7 +10,7 @@
 //! A side with a guard says so in its proof. Then the other shows its token, and both wants wait until the guard has
 //! welcomed it. Before a peer is let in, nothing of it reaches the store, and nothing leaves the store but what a hello says.
 
-use crdt_core::{Fingerprint, Namespace};
+use crdt_core::{Fingerprint, Life, Namespace};
 
 use super::status::SessionError;
 use crate::door::{self, Authorize, Reads, Terms};
@@ -20,7 +20,10 @@ use crate::seal::{Opened, Seal};
 /// The other side.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// What it said of itself; but its life is the name under which it is remembered.
     pub(super) hello: Hello,
+    /// Its life as it said it.
+    pub(super) life: Life,
     /// What it last said its root was.
     pub(super) root: Fingerprint,
     pub(super) sends: Seal,
@@ -55,6 +58,7 @@ impl Peer {
             sends: Seal::of_session(namespace, our_nonce, hello.nonce),
             receives: Seal::of_session(namespace, hello.nonce, our_nonce),
             root: hello.root,
+            life: hello.life,
             hello,
             hello_message: message.to_vec(),
             proof_message: None,
@@ -119,6 +123,16 @@ impl Peer {
     /// It lets us in.
     pub(super) fn welcomed(&mut self, terms: Terms) {
         self.welcome = Some(terms);
+    }
+
+    /// A life is only claimed, so what is remembered of one is remembered per life and person.
+    pub(super) fn remember_as(&mut self, namespace: &Namespace, principal: &str) {
+        self.hello.life = door::record(namespace, self.life, principal);
+    }
+
+    /// It has a guard, which may refuse changes.
+    pub(super) const fn is_guarded(&self) -> bool {
+        self.guarded
     }
 
     /// A token is what is to come next: the guard has not decided.

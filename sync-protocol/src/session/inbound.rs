@@ -26,6 +26,8 @@ pub(super) struct Inbound {
     /// The peer takes back what we refuse, so nothing is taken from it while it has not.
     may_hold: bool,
     holds: bool,
+    /// Tells this session with the peer from others.
+    session: u64,
 }
 
 impl Inbound {
@@ -35,6 +37,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         hello: &Hello,
         scope: u64,
+        session: u64,
     ) -> Result<Want, SessionError> {
         let head = replica.head()?;
         self.scope = scope;
@@ -46,7 +49,8 @@ impl Inbound {
         let seen = replica.seen()?;
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
         self.peer_counter = seen.get(hello.replica).max(claimed);
-        replica.clear_staged(hello.life)?;
+        replica.begin_session(hello.life, session)?;
+        self.session = session;
         let whole = self.cursor == 0 && seen.len() <= MAX_VECTOR_ENTRIES && hello.root != head.root;
         Ok(Want {
             cursor: self.cursor,
@@ -56,13 +60,14 @@ impl Inbound {
     }
 
     pub(super) fn chunk<S: Store>(
+        &self,
         replica: &mut Replica<S>,
         peer: &Hello,
         batch: &[u8],
     ) -> Result<(), SessionError> {
         // It is read now so that damage is found now; it is kept as it came.
         decode(batch, &mut Dictionary::new(), replica.limits())?;
-        Ok(replica.stage(peer.life, batch)?)
+        Ok(replica.stage(peer.life, self.session, batch)?)
     }
 
     pub(super) fn checkpoint<S: Store>(
@@ -85,8 +90,12 @@ impl Inbound {
             context: checkpoint.context,
             documents,
             scope: self.scope,
+            session: self.session,
         };
         let applied = replica.apply_judged(checkpoint_here, judge)?;
+        if applied.held {
+            return Ok(applied);
+        }
         self.cursor = self.cursor.max(checkpoint.sequence);
         self.peer_counter = counter.unwrap_or(0).max(self.peer_counter);
         self.following = true;
@@ -122,10 +131,13 @@ impl Inbound {
             context,
             documents: documents.clone(),
             scope: self.scope,
+            session: self.session,
         };
         match replica.apply_judged(checkpoint, judge) {
             Ok(applied) => {
-                (self.cursor, self.peer_counter) = (cursor, counter);
+                if !applied.held {
+                    (self.cursor, self.peer_counter) = (cursor, counter);
+                }
                 Ok(applied)
             }
             Err(error) => {
@@ -153,8 +165,14 @@ impl Inbound {
             for (dot, refusal) in refused.changes {
                 changes.insert(dot, refusal);
             }
-            let (life, replica_id) = (peer.life, peer.replica);
-            replica.withdraw(Withdrawal { peer: life, replica: replica_id, refused: changes, documents })?
+            let (life, replica_id, session) = (peer.life, peer.replica, self.session);
+            replica.withdraw(Withdrawal {
+                peer: life,
+                session,
+                replica: replica_id,
+                refused: changes,
+                documents,
+            })?
         } else {
             replica.clear_staged(peer.life)?;
             Applied::default()

@@ -139,15 +139,15 @@ impl Session {
         self
     }
 
-    /// Lets the peer in only if the guard does, and to what the guard says.
+    /// Lets the peer in only if the guard does, and to what the guard says. Such a side obeys nobody.
     pub fn guarded_by(mut self, guard: Arc<dyn Authenticate>) -> Self {
         self.guard = Some(guard);
         self
     }
 
     /// Follows the peer's refusals: a change that it does not take is taken back out of our state and kept as
-    /// [`Rejected`](crdt_core::Rejected). That is for a session with the server that decides what counts. Otherwise a
-    /// refusal is only told, as an event.
+    /// [`Rejected`](crdt_core::Rejected). That is for a session with *the server* that decides what counts, and with nobody
+    /// else: whoever is obeyed can take out what others accepted. Otherwise a refusal is only told, as an event.
     pub fn obeying(mut self) -> Self {
         self.refusals = Refusals::AreObeyed;
         self
@@ -158,6 +158,11 @@ impl Session {
     pub fn unless_judged(mut self) -> Self {
         self.refusals = Refusals::MustNotBe;
         self
+    }
+
+    /// Whether the peer's refusals are followed: by one side at most.
+    const fn obeys(&self) -> bool {
+        self.guard.is_none() && self.refusals.obeyed()
     }
 
     /// The next message to send, if there is anything to say.
@@ -183,6 +188,8 @@ impl Session {
             let hello = self.hello.clone().unwrap_or_default();
             return Ok(Some(self.sent(hello)));
         }
+        // It may have heard in another session.
+        self.release(replica)?;
         let Some(peer) = &mut self.peer else { return Ok(None) };
         let mut message = match (self.control.pop_front(), peer.rights()) {
             (Some(message), _) => message,
@@ -207,7 +214,8 @@ impl Session {
             replica: head.replica,
             life: head.life,
             nonce: self.config.nonce,
-            root: head.root,
+            // Whoever may not read everything could try out with the root what is there.
+            root: if self.guard.is_some() { Fingerprint::EMPTY } else { head.root },
             sequence: head.sequence,
             now_ms,
             durable: self.config.durable,
@@ -246,8 +254,10 @@ impl Session {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(error) => {
-                    if matches!(error, SessionError::TooManyRefusals) {
-                        self.close(EndReason::TooManyRefusals);
+                    match error {
+                        SessionError::TooManyRefusals => self.close(EndReason::TooManyRefusals),
+                        SessionError::Superseded => self.close(EndReason::Failed),
+                        _ => {}
                     }
                     return Err(error);
                 }
@@ -343,7 +353,11 @@ impl Session {
     ) -> Result<(), SessionError> {
         let peer = self.peer.as_mut().expect("greeted");
         let admits = self.guard.is_none();
-        let want = if admits && !guarded { Some(self.inbound.greet(replica, &peer.hello, 0)?) } else { None };
+        let want = if admits && !guarded {
+            Some(self.inbound.greet(replica, &peer.hello, 0, self.config.nonce)?)
+        } else {
+            None
+        };
         peer.proven(message, guarded);
         let (replica_id, life) = (peer.hello.replica, peer.hello.life);
         let skew_ms = i128::from(peer.hello.now_ms) - i128::from(now_ms);
@@ -353,7 +367,7 @@ impl Session {
             peer.admit(Box::new(Open));
         }
         if guarded {
-            let token = Token { shown: self.token.as_deref(), obeys: self.refusals.obeyed() };
+            let token = Token { shown: self.token.as_deref(), obeys: self.obeys() };
             self.control.push_back(Message::Token(token).encode());
         } else {
             peer.welcomed(Terms::OPEN);
@@ -374,13 +388,21 @@ impl Session {
         let (replica_id, life) = (peer.hello.replica, peer.hello.life);
         match guard.authenticate(&Applicant { replica: replica_id, life, token, now_ms }) {
             Ok(rights) => {
-                let refused = replica.last_refusal(life)?;
+                let namespace = replica.head()?.namespace;
+                if let Some(principal) = rights.principal() {
+                    peer.remember_as(&namespace, principal);
+                    self.outbound.remember_as(peer.hello.life);
+                }
+                let refused = replica.last_refusal(peer.hello.life)?;
                 // What was refused last time has to be taken back before anything else is asked for.
                 self.inbound.hold_while(obeys, refused > 0);
                 let want = match peer.welcome() {
-                    Some(welcome) if !self.inbound.holds() => {
-                        Some(self.inbound.greet(replica, &peer.hello, welcome.reads.scope())?)
-                    }
+                    Some(welcome) if !self.inbound.holds() => Some(self.inbound.greet(
+                        replica,
+                        &peer.hello,
+                        welcome.reads.scope(),
+                        self.config.nonce,
+                    )?),
                     _ => None,
                 };
                 let terms = peer.admit(rights);
@@ -402,16 +424,17 @@ impl Session {
 
     /// The peer's guard let us in: now we say what we want.
     fn welcomed<S: Store>(&mut self, replica: &mut Replica<S>, welcome: Welcome) -> Result<(), SessionError> {
+        let obeys = self.obeys();
         let peer = self.peer.as_mut().expect("greeted");
-        if self.refusals.obeyed() {
-            replica.follow()?;
+        if obeys {
+            replica.follow_server(peer.hello.life)?;
         } else if self.refusals == Refusals::MustNotBe && !welcome.writes_all {
             self.close(EndReason::Closed);
             return Err(SessionError::MustFollow);
         }
         let want = match peer.rights() {
             Some(_) if !self.inbound.holds() => {
-                Some(self.inbound.greet(replica, &peer.hello, welcome.scope)?)
+                Some(self.inbound.greet(replica, &peer.hello, welcome.scope, self.config.nonce)?)
             }
             _ => None,
         };
@@ -429,15 +452,19 @@ impl Session {
         replica: &mut Replica<S>,
         message: Message<'_>,
     ) -> Result<(), SessionError> {
+        let obeys = self.obeys();
         let peer = self.peer.as_mut().expect("greeted");
         let (rights, terms) = peer.rights().expect("checked by the caller");
         let judge = |proposal: &crdt_core::Proposal<'_>| rights.may_write(proposal);
         let hold = self.inbound.may_hold();
-        let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, hold });
+        let may_read =
+            |address: &crdt_core::Address| terms.reads == Reads::Everything || rights.may_read(address);
+        let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, may_read: &may_read, hold });
         match message {
             Message::Want(want) => {
                 let head = replica.head()?;
-                if want.seen_of_you > head.counter {
+                // One whose changes are judged is not believed in this either.
+                if want.seen_of_you > head.counter && terms.writes_all {
                     return Err(SessionError::Forked);
                 }
                 let way = self.outbound.start(&head, &want)?;
@@ -445,7 +472,7 @@ impl Session {
             }
             // Said before the peer took back what we refused; it will be said again.
             Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_) if self.inbound.holds() => {}
-            Message::Chunk(batch) => Inbound::chunk(replica, &peer.hello, batch)?,
+            Message::Chunk(batch) => self.inbound.chunk(replica, &peer.hello, batch)?,
             Message::Checkpoint(checkpoint) => {
                 let root = checkpoint.root;
                 let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge)?;
@@ -471,16 +498,19 @@ impl Session {
                     self.compare(replica, root);
                 }
             }
+            Message::Refused(_) if !peer.is_guarded() => {
+                return Err(SessionError::Unexpected("a refusal of a peer without a guard"));
+            }
             Message::Refused(refused) => {
                 let through = refused.through;
                 let changes = refused.changes.clone();
-                let applied = self.inbound.refused(replica, &peer.hello, refused, self.refusals.obeyed())?;
+                let applied = self.inbound.refused(replica, &peer.hello, refused, obeys)?;
                 for (dot, refusal) in changes {
-                    let withdrawn = self.refusals.obeyed();
+                    let withdrawn = obeys;
                     self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
                 }
                 self.control.push_back(Message::Heard(through).encode());
-                if self.refusals.obeyed() {
+                if obeys {
                     // The peer takes nothing that was sent before; it will say from where on it wants it again.
                     self.outbound.pause();
                 }
@@ -492,12 +522,7 @@ impl Session {
                 }
                 replica.refusals_heard(peer.hello.life, through)?;
                 self.outbound.refusals_heard(through);
-                if self.outbound.refusals_unheard() == 0 && self.inbound.holds() {
-                    let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
-                    let want = self.inbound.greet(replica, &peer.hello, scope)?;
-                    self.inbound.let_go();
-                    self.control.push_back(Message::Want(want).encode());
-                }
+                self.release(replica)?;
             }
             Message::Hello(_)
             | Message::Proof(_)
@@ -508,9 +533,27 @@ impl Session {
         Ok(())
     }
 
+    /// Once the peer has heard of all refusals, it is asked for the rest.
+    fn release<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
+        if !self.inbound.holds() {
+            return Ok(());
+        }
+        if let Some(peer) = &self.peer
+            && (self.outbound.refusals_unheard() == 0 || replica.last_refusal(peer.hello.life)? == 0)
+        {
+            self.outbound.refusals_heard(self.outbound.refusals_due());
+            let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
+            let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
+            self.inbound.let_go();
+            self.control.push_back(Message::Want(want).encode());
+        }
+        Ok(())
+    }
+
     /// What the peer we obey has taken, it will not refuse any more: it takes nothing of a run with a refusal in it.
     fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        if self.refusals.obeyed() && self.outbound.acked() > self.confirmed {
+        let is_server = self.obeys() && self.peer.as_ref().is_some_and(Peer::is_guarded);
+        if is_server && self.outbound.acked() > self.confirmed {
             replica.confirmed(self.outbound.acked())?;
             self.confirmed = self.outbound.acked();
         }
@@ -525,13 +568,16 @@ impl Session {
         checkpoint: bool,
     ) {
         let mut echo_steps = 0;
+        let terms = self.peer.as_ref().and_then(Peer::rights).map(|(_, terms)| terms);
+        let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
         if let Some(sequence) = applied.sequence {
             self.echoes.insert(sequence);
-            echo_steps = self.outbound.pass_echo(sequence);
+            // To others it would tell whether what they wrote blindly made a difference.
+            echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
         }
         // The change is applied whatever happens now; without its root the peer just cannot compare yet. Nor can it
         // while we have something that it does not know.
-        let head = if checkpoint { replica.head().ok() } else { None };
+        let head = if checkpoint && reads_all { replica.head().ok() } else { None };
         let root = head.filter(|head| self.outbound.has_told(head)).map(|head| head.root);
         if applied.refused > self.outbound.refusals_due() {
             self.outbound.refused(applied.refused);
@@ -577,7 +623,7 @@ impl Session {
         let Some(peer) = &self.peer else { return false };
         let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return false };
         let open = |terms: Terms| terms.reads == Reads::Everything;
-        open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.refusals.obeyed())
+        open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.obeys())
     }
 
     /// When [`Session::expire`] has to be called: the peer owes an answer and did not give it.
@@ -632,7 +678,7 @@ impl Session {
     /// Where the session is, and what it cost.
     pub fn status(&self) -> Status {
         Status {
-            peer: self.peer.as_ref().map(|peer| (peer.hello.replica, peer.hello.life)),
+            peer: self.peer.as_ref().map(|peer| (peer.hello.replica, peer.life)),
             peer_is_durable: self.peer.as_ref().is_some_and(|peer| peer.hello.durable),
             settled: self.is_settled(),
             ended: self.ended,

@@ -8,7 +8,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
-use crdt_core::{Address, Document, Dot, Head, Life, Position, Replica, Store, VersionVector, Window};
+use crdt_core::{
+    Address, Document, Dot, Fingerprint, Head, Life, Position, Replica, Store, VersionVector, Window,
+};
 
 use super::refusals::Refusals;
 use super::status::{SessionError, Way};
@@ -71,6 +73,11 @@ struct Closing {
 }
 
 impl Outbound {
+    /// The name under which the peer's refusals are remembered.
+    pub(super) fn remember_as(&mut self, peer: Life) {
+        self.refusals = Refusals::new(peer);
+    }
+
     pub(super) fn greet(&mut self, head: &Head, hello: &Hello) {
         self.life = Some(head.life);
         self.refusals = Refusals::new(hello.life);
@@ -203,7 +210,8 @@ impl Outbound {
         self.state = State::Live(Position { sequence, documents: 0 });
         (self.told, self.awaiting, self.context_since) = (sequence, sequence, sequence);
         self.told_counter = head.counter;
-        Message::Checkpoint(Checkpoint { sequence, root: head.root, context, batch: &batch }).encode()
+        let root = if self.partial { Fingerprint::EMPTY } else { head.root };
+        Message::Checkpoint(Checkpoint { sequence, root, context, batch: &batch }).encode()
     }
 
     /// Makes a push of a window, or starts another run when it does not fit one; nothing when there is nothing to say.

@@ -151,6 +151,10 @@ pub enum SessionError {
     /// See there. The session has ended; nothing of the message was taken.
     #[error("the peer has left too many refused changes unheard; the session is over")]
     TooManyRefusals,
+    /// Another session with the same peer has begun, here or in another process: what the two put aside must not mix. This
+    /// one has ended; nothing of the message was taken.
+    #[error("another session with the same peer has begun; this one is over")]
+    Superseded,
     /// A message that has no place here. Nothing was touched.
     #[error("the peer sent {0} where it has no place")]
     Unexpected(&'static str),
@@ -184,6 +188,7 @@ impl From<ApplyError> for SessionError {
             ApplyError::Staged(error) => Self::Decode(error),
             ApplyError::Forked => Self::Forked,
             ApplyError::TooManyRefusals => Self::TooManyRefusals,
+            ApplyError::Superseded => Self::Superseded,
         }
     }
 }
