@@ -1,4 +1,4 @@
-//! The table of figures in README: `cargo xtask figures`. Every ratio is between two sides measured in this run.
+//! The table of docs/figures.md: `cargo xtask figures`. Every ratio is between two sides measured in this run.
 
 #![allow(clippy::cast_precision_loss)] // figures are rounded anyway
 

@@ -4,8 +4,9 @@
 
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, UNIX_EPOCH};
 
-use rejoin::{Collection, Database, FieldType, Reading, Resolver, Value};
+use rejoin::{Collection, Database, FieldType, Payload, Reading, Resolver, Sibling, Value};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
@@ -42,25 +43,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     sync(&phone, &laptop)?;
 
+    // Who made an edit is told by the id of the database. An app that shows people's names stores them in a field.
+    let phone_id = phone.replica_id()?;
+    let who = |edit: &Sibling<'_, Payload>| if edit.by.replica() == phone_id { "phone" } else { "laptop" };
+
     for (device, db) in [("phone", &phone), ("laptop", &laptop)] {
         let order = db.get("orders", order)?.ok_or("the order is gone")?;
         println!("on the {device}:");
 
         // `detect`: the later edit shows, the other one is kept.
-        println!("  note: {:?}", order.get("note")?);
-        for sibling in order.conflicts("note") {
-            let (value, by) = (sibling.value.value(), sibling.by);
-            println!("    {value:?} by {} at {} ms", by.replica(), by.stamp.hlc.ms());
+        println!("  note: {} (the later of two)", shown(order.get("note")?.as_deref()));
+        for edit in order.conflicts("note") {
+            println!("    {} on the {}, {}", shown(edit.value.value()), who(&edit), ago(&edit));
         }
 
         // `manual`: no value until someone decides.
         match order.fields().read("price") {
-            Reading::Conflict(prices) => println!("  price: undecided between {} values", prices.len()),
-            other => println!("  price: {other:?}"),
+            Reading::Conflict(prices) => {
+                println!("  price: none until somebody decides");
+                for edit in prices {
+                    println!("    {} on the {}, {}", shown(edit.value.value()), who(&edit), ago(&edit));
+                }
+            }
+            Reading::Value(price) => println!("  price: {}", shown(Some(&price))),
+            Reading::Absent => println!("  price: nobody set one"),
         }
 
         // `custom`: what a function makes of all values. A counter: every step counts.
-        println!("  priority: {:?}, boxes: {}", order.get("priority")?, order.counter("boxes"));
+        println!("  priority: {} (the highest)", shown(order.get("priority")?.as_deref()));
+        println!("  boxes: {} (2 before, 1 more here and 4 more there)", order.counter("boxes"));
     }
 
     // A decision is an edit: it syncs like any other.
@@ -72,7 +83,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     sync(&phone, &laptop)?;
     let order = phone.get("orders", order)?.ok_or("the order is gone")?;
-    println!("decided on the laptop, seen on the phone: {:?}, {:?}", order.get("price")?, order.get("note")?);
+    let (price, note) = (order.get("price")?, order.get("note")?);
+    println!("decided on the laptop, seen on the phone:");
+    println!("  price: {}, note: {}", shown(price.as_deref()), shown(note.as_deref()));
     assert!(order.conflicts("note").is_empty() && phone.root()? == laptop.root()?);
     Ok(())
 }
@@ -90,6 +103,16 @@ fn open(path: &std::path::Path) -> Result<Database, rejoin::Error> {
             .field("boxes", FieldType::Counter),
     )?;
     Ok(db)
+}
+
+fn shown(value: Option<&Value>) -> String {
+    value.map_or_else(|| "nothing".into(), |value| format!("{value:?}"))
+}
+
+/// How long ago an edit was made, by the clock of its device.
+fn ago(edit: &Sibling<'_, Payload>) -> String {
+    let when = UNIX_EPOCH + Duration::from_millis(edit.by.stamp.hlc.ms());
+    format!("{} ms ago", when.elapsed().unwrap_or_default().as_millis())
 }
 
 /// A connection within this machine; anything else that carries bytes would do as well.

@@ -112,4 +112,5 @@ struct ReadmeCode;
 #[cfg(all(doctest, feature = "sqlite", feature = "sync"))]
 #[doc = include_str!("../docs/field-types.md")]
 #[doc = include_str!("../docs/conflicts.md")]
+#[doc = include_str!("../docs/server.md")]
 struct DocsCode;

@@ -12,7 +12,7 @@ pub fn kill(arguments: &[String]) -> Result<(), String> {
     program("kill", arguments)
 }
 
-/// The table of figures in README.
+/// The table of docs/figures.md.
 pub fn figures() -> Result<(), String> {
     run("cargo", &["bench", "--quiet", "--bench", "figures"])
 }

@@ -15,7 +15,7 @@ cargo xtask converge [arguments] random histories against the oracle; --historie
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
-cargo xtask figures              the table of figures in README, measured here
+cargo xtask figures              the table of docs/figures.md, measured here
 cargo xtask npm [--test]         the npm package, built into target/npm; --test installs and tests it as an app would
 cargo xtask sizes [--json] [--against]
                                  what a browser loads of the npm package; --against: beside other libraries";

@@ -117,6 +117,7 @@ pub fn test() -> Result<(), String> {
         fs::remove_dir_all(&app).map_err(|error| said(&app, &error))?;
     }
     copy_files(&root().join("wasm/tests"), &app)?;
+    copy(&root().join("README.md"), &app.join("README.md"))?;
     let package = tarball().display().to_string();
     run_in(&app, "npm", ["install", "--silent", "--offline", "--no-package-lock", &package])?;
     run_in(&app, "node", ["--test", "."])?;

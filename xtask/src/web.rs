@@ -12,7 +12,7 @@ const ROOTS: &str = "wasm/tests/roots";
 pub fn browser_test() -> Result<(), String> {
     let chromium = chromium()?;
     npm::build()?;
-    run("cargo", &["build", "--example", "web"])?;
+    run("cargo", &["build", "--example", "web", "--features", "websocket"])?;
     let folder = npm::install(BROWSER)?;
     npm::copy_files(&root().join(BROWSER), &folder)?;
     let hub = target().join("debug/examples").join(format!("web{}", std::env::consts::EXE_SUFFIX));
