@@ -1,6 +1,10 @@
 //! How values cross between JavaScript and Rust: as canonical encodings.
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crdt_core::codec::{Reader, put_value, read_value};
 use crdt_core::{Dot, Limits, Name, ReplicaId, Value};
@@ -98,7 +102,7 @@ fn push_hex(text: &mut String, byte: u8) {
 }
 
 /// The arguments of a request, in order. One that is missing or of another type is a fault of the JavaScript half.
-pub(crate) struct Request(std::vec::IntoIter<Value>);
+pub(crate) struct Request(alloc::vec::IntoIter<Value>);
 
 impl Request {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Error> {

@@ -1,5 +1,7 @@
 //! [`Guard`]: an app's function that says who is let in, and to what.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use crdt_core::{Refusal, Value};
 use sync_protocol::door::{Applicant, Authenticate, Authorize, Right, Rules};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};

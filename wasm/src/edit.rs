@@ -1,5 +1,6 @@
 //! One edit of a transaction, as the JavaScript half sends it: `[operation, collection, id, path, …]`.
 
+use alloc::vec::Vec;
 use crdt_core::{DocumentId, DocumentMut, Name, Transaction};
 
 use crate::bridge::{Request, encode, encode_option};

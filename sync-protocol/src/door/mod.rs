@@ -19,7 +19,8 @@
 mod proof;
 mod rules;
 
-use std::fmt;
+use alloc::boxed::Box;
+use core::fmt;
 
 use crdt_core::{Address, Life, Proposal, Refusal, ReplicaId};
 

@@ -1,7 +1,8 @@
 //! [`Rules`]: rights per collection.
 
-use std::collections::BTreeMap;
-use std::hash::Hasher as _;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use core::hash::Hasher as _;
 
 use crdt_core::{Address, Name, Proposal, Refusal};
 use siphasher::sip::SipHasher24;

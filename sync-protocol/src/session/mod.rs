@@ -8,8 +8,10 @@ mod status;
 
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
 

@@ -5,7 +5,8 @@
 //! the checkpoint. Whatever is committed meanwhile is part of the run. From then on each commit is a *push*: the tail of
 //! the same change order. A tail that is too long for one message is another run.
 
-use std::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
 use crdt_core::{Address, Document, Dot, Head, Life, Position, Replica, Store, VersionVector, Window};
@@ -191,7 +192,7 @@ impl Outbound {
     }
 
     fn checkpoint(&mut self) -> Vec<u8> {
-        let State::Closing(Closing { head, mut context }) = std::mem::take(&mut self.state) else {
+        let State::Closing(Closing { head, mut context }) = core::mem::take(&mut self.state) else {
             unreachable!("called while closing")
         };
         let batch =
@@ -308,7 +309,7 @@ pub(super) fn batches(documents: Batch) -> Vec<Batch> {
         for part in document.split(MESSAGE_WEIGHT) {
             let part_weight = part.weight() + 20;
             if weight > 0 && weight + part_weight > MESSAGE_WEIGHT {
-                batches.push(std::mem::take(&mut batch));
+                batches.push(core::mem::take(&mut batch));
                 weight = 0;
             }
             batch.push((address.clone(), part));
