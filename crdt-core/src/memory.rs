@@ -1,11 +1,10 @@
 //! [`MemoryStore`]: a store in memory. The reference that every other store is tested against.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use crate::document::{Address, Document, DocumentId};
+use crate::small_map::SmallMap;
 use crate::store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
 use crate::{Collection, Dot, Name, ReplicaId, VersionVector};
 
@@ -21,12 +20,12 @@ pub struct MemoryStore {
 #[derive(Clone, Debug)]
 struct State {
     head: Head,
-    documents: BTreeMap<Address, Arc<Document>>,
+    documents: SmallMap<Address, Arc<Document>>,
     log: Vec<LogRecord>,
-    context: BTreeMap<ReplicaId, (u64, u64)>,
-    peers: BTreeMap<Life, PeerRecord>,
-    staged: BTreeMap<Life, Vec<Vec<u8>>>,
-    notes: BTreeMap<Vec<u8>, Vec<u8>>,
+    context: SmallMap<ReplicaId, (u64, u64)>,
+    peers: SmallMap<Life, PeerRecord>,
+    staged: SmallMap<Life, Vec<Vec<u8>>>,
+    notes: SmallMap<Vec<u8>, Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,12 +45,12 @@ impl MemoryStore {
     pub const fn new(head: Head) -> Self {
         let state = State {
             head,
-            documents: BTreeMap::new(),
+            documents: SmallMap::new(),
             log: Vec::new(),
-            context: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            staged: BTreeMap::new(),
-            notes: BTreeMap::new(),
+            context: SmallMap::new(),
+            peers: SmallMap::new(),
+            staged: SmallMap::new(),
+            notes: SmallMap::new(),
         };
         Self { state, undo: Vec::new() }
     }
@@ -137,8 +136,9 @@ impl Store for MemoryStore {
         after: Option<&Address>,
         limit: usize,
     ) -> Result<Vec<(Address, Arc<Document>)>, StoreError> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.state.documents.range((start, Bound::Unbounded)).take(limit);
+        let documents = &self.state.documents;
+        let next = after.map_or_else(|| documents.iter(), |after| documents.iter_from(after));
+        let next = next.skip_while(|(address, _)| Some(*address) == after).take(limit);
         Ok(next.map(|(address, document)| (address.clone(), document.clone())).collect())
     }
 
@@ -148,12 +148,9 @@ impl Store for MemoryStore {
         after: Option<DocumentId>,
         limit: usize,
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError> {
-        let first = Address { collection: collection.clone(), id: DocumentId::from_u64(0) };
-        let start = match after {
-            None => Bound::Included(first),
-            Some(id) => Bound::Excluded(Address { id, ..first }),
-        };
-        let next = self.state.documents.range((start, Bound::Unbounded));
+        let id = after.unwrap_or(DocumentId::from_u64(0));
+        let next = self.state.documents.iter_from(&Address { collection: collection.clone(), id });
+        let next = next.skip_while(|(address, _)| Some(address.id) == after);
         let next = next.take_while(|(address, _)| address.collection == *collection).take(limit);
         Ok(next.map(|(address, document)| (address.id, document.clone())).collect())
     }
@@ -197,7 +194,7 @@ impl Store for MemoryStore {
     }
 
     fn peers(&mut self) -> Result<Vec<PeerRecord>, StoreError> {
-        Ok(self.state.peers.values().copied().collect())
+        Ok(self.state.peers.iter().map(|(_, peer)| *peer).collect())
     }
 
     fn set_peer(&mut self, peer: &PeerRecord) -> Result<(), StoreError> {
@@ -207,7 +204,7 @@ impl Store for MemoryStore {
     }
 
     fn stage(&mut self, peer: Life, batch: &[u8]) -> Result<(), StoreError> {
-        self.state.staged.entry(peer).or_default().push(batch.to_vec());
+        self.state.staged.or_default(peer).push(batch.to_vec());
         self.undo.push(Undo::Stage(peer));
         Ok(())
     }
@@ -238,8 +235,8 @@ impl Store for MemoryStore {
     }
 
     fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError> {
-        let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
-        let next = self.state.notes.range::<[u8], _>((start, Bound::Unbounded));
+        let next = self.state.notes.iter_from(prefix.max(after));
+        let next = next.skip_while(|(key, _)| after >= prefix && key[..] == *after);
         let next = next.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
         Ok(next.map(|(key, note)| (key.clone(), note.clone())).collect())
     }

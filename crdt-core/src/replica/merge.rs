@@ -1,6 +1,5 @@
 //! The one way in: whatever changes state, a commit or a checkpoint, goes through [`Merge`].
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -8,6 +7,7 @@ use crate::document::{Address, CellKind, CellRef, Document, MapView, Path};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
 use crate::fingerprint::Fingerprints;
 use crate::schema::Collections;
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Head, LogRecord, Store, StoreError};
 use crate::{Collection, Dot, Fingerprint, Lattice as _};
 
@@ -16,28 +16,28 @@ pub(super) struct Merge<'m> {
     head: &'m mut Head,
     collections: &'m Collections,
     listening: bool,
-    dots: BTreeSet<Dot>,
-    documents: BTreeSet<Address>,
+    dots: SmallSet<Dot>,
+    documents: SmallSet<Address>,
     changes: Vec<DocumentChange>,
     /// What was replaced, if anybody may want it back.
-    replaced: Option<BTreeMap<Address, Document>>,
+    replaced: Option<SmallMap<Address, Document>>,
     pub(super) cells: u64,
 }
 
 impl<'m> Merge<'m> {
     pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
-        let (dots, documents) = (BTreeSet::new(), BTreeSet::new());
+        let (dots, documents) = (SmallSet::new(), SmallSet::new());
         let (changes, replaced) = (Vec::new(), None);
         Self { head, collections, listening, dots, documents, changes, replaced, cells: 0 }
     }
 
     /// Keeps what is replaced from now on.
     pub(super) fn keep_replaced(&mut self) {
-        self.replaced = Some(BTreeMap::new());
+        self.replaced = Some(SmallMap::new());
     }
 
     /// The cells that were replaced.
-    pub(super) fn take_replaced(&mut self) -> Option<BTreeMap<Address, Document>> {
+    pub(super) fn take_replaced(&mut self) -> Option<SmallMap<Address, Document>> {
         self.replaced.take()
     }
 
@@ -49,7 +49,7 @@ impl<'m> Merge<'m> {
         before: Arc<Document>,
         delta: Document,
     ) -> Result<Arc<Document>, StoreError> {
-        self.replace(store, address, before, &BTreeSet::new(), delta)
+        self.replace(store, address, before, &SmallSet::new(), delta)
     }
 
     /// The same, and first takes out the cells of some changes: the only thing that ever makes a state smaller.
@@ -58,7 +58,7 @@ impl<'m> Merge<'m> {
         store: &mut S,
         address: &Address,
         before: Arc<Document>,
-        withdrawn: &BTreeSet<Dot>,
+        withdrawn: &SmallSet<Dot>,
         delta: Document,
     ) -> Result<Arc<Document>, StoreError> {
         let collection = self.collections.get(&address.collection);
@@ -69,7 +69,7 @@ impl<'m> Merge<'m> {
         let (mut fingerprints, mut root) = (Fingerprints::new(&self.head.namespace, address), self.head.root);
         if !withdrawn.is_empty() {
             document.visit(&mut |path, cell| {
-                if withdrawn.contains(&cell.set_by().dot()) {
+                if withdrawn.contains_key(&cell.set_by().dot()) {
                     root = root.minus(fingerprints.of(path, &cell));
                     self.cells += 1;
                     if listing && is_of_field(&cell) {
@@ -77,7 +77,7 @@ impl<'m> Merge<'m> {
                     }
                 }
             });
-            document = Arc::new(document.select(|dot| !withdrawn.contains(&dot)));
+            document = Arc::new(document.select(|dot| !withdrawn.contains_key(&dot)));
         }
         let mut replaced = self.replaced.as_ref().map(|_| Document::new());
         let merged = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
@@ -88,7 +88,7 @@ impl<'m> Merge<'m> {
                 }
             }
             root = root.plus(fingerprints.of(path, &after));
-            self.dots.insert(after.set_by().dot());
+            self.dots.insert(after.set_by().dot(), ());
             self.cells += 1;
             if listing && is_of_field(&after) && fields.last() != Some(path) {
                 fields.push(path.clone());
@@ -102,7 +102,7 @@ impl<'m> Merge<'m> {
         if merged || !withdrawn.is_empty() {
             self.head.root = root;
             store.put_document(address, document.clone(), collection)?;
-            self.documents.insert(address.clone());
+            self.documents.insert(address.clone(), ());
             if listing {
                 self.changes.push(describe(address, collection, existed, &document, fields));
             }
@@ -142,8 +142,8 @@ impl<'m> Merge<'m> {
         self.head.sequence += 1;
         store.append_log(LogRecord {
             sequence: self.head.sequence,
-            dots: core::mem::take(&mut self.dots).into_iter().collect(),
-            documents: core::mem::take(&mut self.documents).into_iter().collect(),
+            dots: core::mem::take(&mut self.dots).into_keys(),
+            documents: core::mem::take(&mut self.documents).into_keys(),
         })
     }
 }

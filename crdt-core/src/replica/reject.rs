@@ -3,7 +3,7 @@
 //! Notes, per change: under `rejected`, a zero byte, the replica and the counter, who refused it and why; under the same
 //! with a number from 1 on behind it, the documents as they were, in batches.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -16,6 +16,7 @@ use crate::document::{Address, Document};
 use crate::event::Origin;
 use crate::limits::Limits;
 use crate::refusal::{Refusal, Rejected};
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Access, Durability, Life, Note, Store, StoreError};
 use crate::{Dot, ReplicaId};
 
@@ -47,7 +48,7 @@ impl<S: Store> Replica<S> {
             let mut head = store.head()?;
             let before = head.sequence;
             let mut merge = Merge::new(&mut head, collections, events.is_some());
-            let mut instead: BTreeMap<Address, Document> = BTreeMap::new();
+            let mut instead: SmallMap<Address, Document> = SmallMap::new();
             let mut index = 0;
             while let Some(documents) = staged(store, withdrawal.peer, index, limits)? {
                 collect(&mut instead, documents);
@@ -60,18 +61,18 @@ impl<S: Store> Replica<S> {
             // The peer has not taken what is restored; it belongs to earlier steps, which the peer has yet to ask for.
             collect(&mut instead, undo::withdraw(store, &withdrawal.refused)?);
 
-            let mut kept: BTreeMap<Dot, Vec<(Address, Arc<Document>)>> = BTreeMap::new();
+            let mut kept: SmallMap<Dot, Vec<(Address, Arc<Document>)>> = SmallMap::new();
             for (address, delta) in instead {
                 let state = store.document(&address)?.unwrap_or_default();
-                let mut dots = BTreeSet::new();
+                let mut dots = SmallSet::new();
                 state.visit(&mut |_, cell| {
                     let dot = cell.set_by().dot();
                     if withdrawal.refused.contains_key(&dot) {
-                        dots.insert(dot);
+                        dots.insert(dot, ());
                     }
                 });
-                for dot in &dots {
-                    kept.entry(*dot).or_default().push((address.clone(), state.clone()));
+                for (dot, ()) in dots.iter() {
+                    kept.or_default(*dot).push((address.clone(), state.clone()));
                 }
                 merge.replace(store, &address, state, &dots, delta)?;
             }
@@ -199,7 +200,7 @@ fn key(dot: Dot, part: Option<u32>) -> Vec<u8> {
     key
 }
 
-fn collect(into: &mut BTreeMap<Address, Document>, documents: impl IntoIterator<Item = (Address, Document)>) {
+fn collect(into: &mut SmallMap<Address, Document>, documents: impl IntoIterator<Item = (Address, Document)>) {
     for (address, delta) in documents {
         let present = into.remove(&address).unwrap_or_default();
         into.insert(address, present.merged(delta));

@@ -13,6 +13,7 @@ use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_unsigned}
 use crate::document::{Address, Document};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
+use crate::small_map::SmallMap;
 use crate::store::{Note, Store, StoreError};
 use crate::{Dot, ReplicaId};
 
@@ -26,10 +27,10 @@ pub(super) fn keep<S: Store>(
     store: &mut S,
     sequence: u64,
     dot: Dot,
-    replaced: &BTreeMap<Address, Document>,
+    replaced: &SmallMap<Address, Document>,
 ) -> Result<(), StoreError> {
     let (mut part, mut batch, mut weight) = (0u32, Vec::new(), 0);
-    for (address, document) in replaced {
+    for (address, document) in replaced.iter() {
         for piece in document.clone().split(NOTE_WEIGHT) {
             weight += piece.weight() + 20;
             batch.push((address, piece));
@@ -51,8 +52,8 @@ pub(super) fn keep<S: Store>(
 pub(super) fn withdraw<S: Store>(
     store: &mut S,
     refused: &BTreeMap<Dot, Refusal>,
-) -> Result<BTreeMap<Address, Document>, StoreError> {
-    let (mut restored, mut last): (BTreeMap<Address, Document>, _) = (BTreeMap::new(), Vec::new());
+) -> Result<SmallMap<Address, Document>, StoreError> {
+    let (mut restored, mut last): (SmallMap<Address, Document>, _) = (SmallMap::new(), Vec::new());
     while let Some((key, note)) = store.notes_after(PREFIX, &last, 1)?.pop() {
         let (dot, documents) = read(&note)?;
         let (mut kept, mut changed) = (Vec::new(), false);

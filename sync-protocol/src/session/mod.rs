@@ -9,7 +9,7 @@ mod status;
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -79,8 +79,8 @@ pub struct Session {
     peer: Option<Peer>,
     outbound: Outbound,
     inbound: Inbound,
-    /// Steps of our change order that hold nothing but what this peer sent.
-    echoes: BTreeSet<u64>,
+    /// Steps of our change order that hold nothing but what this peer sent, in order.
+    echoes: Vec<u64>,
     control: VecDeque<Vec<u8>>,
     events: VecDeque<SessionEvent>,
     ended: Option<EndReason>,
@@ -107,7 +107,7 @@ impl Session {
             peer: None,
             outbound: Outbound::default(),
             inbound: Inbound::default(),
-            echoes: BTreeSet::new(),
+            echoes: Vec::new(),
             control: VecDeque::new(),
             events: VecDeque::new(),
             ended: None,
@@ -501,7 +501,7 @@ impl Session {
     ) {
         let mut echo_steps = 0;
         if let Some(sequence) = applied.sequence {
-            self.echoes.insert(sequence);
+            self.echoes.push(sequence);
             echo_steps = self.outbound.pass_echo(sequence);
         }
         // The change is applied whatever happens now; without its root the peer just cannot compare yet. Nor can it
@@ -522,7 +522,8 @@ impl Session {
         self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
         if self.echoes.len() > 4096 {
             // Those that were passed are of no use any more.
-            self.echoes = self.echoes.split_off(&self.outbound.position());
+            let passed = self.outbound.position();
+            self.echoes.retain(|step| *step >= passed);
         }
     }
 

@@ -5,7 +5,7 @@
 //! the checkpoint. Whatever is committed meanwhile is part of the run. From then on each commit is a *push*: the tail of
 //! the same change order. A tail that is too long for one message is another run.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
@@ -112,7 +112,7 @@ impl Outbound {
     pub(super) fn next_message<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
-        echoes: &BTreeSet<u64>,
+        echoes: &[u64],
         rights: &dyn Authorize,
         terms: Terms,
     ) -> Result<Option<Vec<u8>>, SessionError> {
@@ -322,8 +322,8 @@ pub(super) fn batches(documents: Batch) -> Vec<Batch> {
     batches
 }
 
-fn skip(echoes: &BTreeSet<u64>) -> impl Fn(u64) -> bool + '_ {
-    |sequence| echoes.contains(&sequence)
+fn skip(echoes: &[u64]) -> impl Fn(u64) -> bool + '_ {
+    |sequence| echoes.binary_search(&sequence).is_ok()
 }
 
 pub(super) fn encode(dictionary: &mut Dictionary, batch: &Batch) -> Vec<u8> {
