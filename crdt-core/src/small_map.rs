@@ -159,7 +159,7 @@ impl<K: Ord, V> SmallMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let (chunk, (Ok(at) | Err(at))) = self.locate(start);
+        let (chunk, Ok(at) | Err(at)) = self.locate(start);
         let rest = self.parts().1.get(chunk + 1..).unwrap_or_default();
         Iter { entries: self.chunk(chunk)[at..].iter(), chunks: rest.iter() }
     }

@@ -82,7 +82,7 @@ impl<T: Ord + Clone> LwwRegister<T> {
     pub(crate) fn merge_observed(
         &mut self,
         other: Self,
-        changed: &mut impl FnMut(Option<&Written<T>>, &Written<T>),
+        changed: &mut dyn FnMut(Option<&Written<T>>, &Written<T>),
     ) -> bool {
         let Some(cell) = other.cell else { return false };
         let before = self.cell.as_ref();
