@@ -86,6 +86,12 @@ pub(crate) fn uuid(bytes: &[u8; 16]) -> String {
     text
 }
 
+/// Reads an id in any text form of a UUID. Without saying what is wrong with one that is none, which would be a
+/// kilobyte to load.
+pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    uuid::Uuid::try_parse(text).ok().map(uuid::Uuid::into_bytes)
+}
+
 /// Bytes in hex, most significant first.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -150,8 +156,8 @@ impl Request {
     /// A dot, as `[replica, counter]`.
     pub(crate) fn dot(&mut self) -> Result<Dot, Error> {
         let (replica, counter) = (self.name()?, self.int()?);
-        match (replica.parse::<ReplicaId>(), u64::try_from(counter)) {
-            (Ok(replica), Ok(counter)) => Ok(Dot::new(replica, counter)),
+        match (parse_uuid(&replica), u64::try_from(counter)) {
+            (Some(replica), Ok(counter)) => Ok(Dot::new(ReplicaId::from_bytes(replica), counter)),
             _ => Err(Error::argument("a dot has the id of a replica and a counter")),
         }
     }

@@ -105,13 +105,14 @@ pub(crate) fn distinct<T: Ord>(siblings: Vec<Sibling<'_, T>>) -> Vec<Sibling<'_,
         return siblings;
     }
     let mut latest = SmallMap::new();
-    for Sibling { value, by } in siblings {
-        if latest.get(&value).is_none_or(|known| *known < by) {
-            latest.insert(value, by);
+    for sibling in siblings {
+        if latest.get(&sibling.value).is_none_or(|known: &Sibling<'_, T>| known.by < sibling.by) {
+            latest.insert(sibling.value, sibling);
         }
     }
     let mut by_stamp = SmallMap::new();
-    for (value, by) in latest {
+    // Not the keys: what is equal can still differ in what it carries along.
+    for (_, Sibling { value, by }) in latest {
         by_stamp.insert((by, value), ());
     }
     by_stamp.into_keys().into_iter().map(|(by, value)| Sibling { value, by }).collect()
