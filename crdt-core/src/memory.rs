@@ -61,8 +61,9 @@ impl MemoryStore {
         self.replaced.push((key, before));
     }
 
-    fn documents(&self, from: Key) -> impl Iterator<Item = (&Address, &Arc<Document>)> {
-        self.rows.iter_from(&from).map_while(|row| match row {
+    /// From the first whose address is not less than one.
+    fn documents(&self, from: Address) -> impl Iterator<Item = (&Address, &Arc<Document>)> {
+        self.rows.iter_from(&Key::Document(from)).map_while(|row| match row {
             (Key::Document(address), Row::Document(document)) => Some((address, document)),
             _ => None,
         })
@@ -150,7 +151,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<(Address, Arc<Document>)>, StoreError> {
         let first = || Address { collection: Name::from(""), id: DocumentId::from_u64(0) };
-        let next = self.documents(Key::Document(after.cloned().unwrap_or_else(first)));
+        let next = self.documents(after.cloned().unwrap_or_else(first));
         let next = next.filter(|(address, _)| Some(*address) != after).take(limit);
         Ok(next.map(|(address, document)| (address.clone(), document.clone())).collect())
     }
@@ -162,7 +163,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError> {
         let id = after.unwrap_or(DocumentId::from_u64(0));
-        let next = self.documents(Key::Document(Address { collection: collection.clone(), id }));
+        let next = self.documents(Address { collection: collection.clone(), id });
         let next = next.take_while(|(address, _)| address.collection == *collection);
         let next = next.filter(|(address, _)| Some(address.id) != after).take(limit);
         Ok(next.map(|(address, document)| (address.id, document.clone())).collect())

@@ -190,14 +190,14 @@ impl<K: Ord, V> SmallMap<K, V> {
 
 impl<K: Ord, V: Default> SmallMap<K, V> {
     /// The value of a key; that of a new key is the default.
-    pub(crate) fn or_default(&mut self, key: K) -> &mut V
+    pub(crate) fn or_default(&mut self, key: &K) -> &mut V
     where
         K: Clone,
     {
-        if let (chunk, Err(at)) = self.locate(&key) {
+        if let (chunk, Err(at)) = self.locate(key) {
             self.insert_at(chunk, at, (key.clone(), V::default()));
         }
-        self.get_mut(&key).expect("it was added if it was not there")
+        self.get_mut(key).expect("it was added if it was not there")
     }
 }
 
@@ -303,7 +303,7 @@ mod tests {
                 if key % 3 == 0 {
                     assert_eq!(map.remove(&out), model.remove(&out));
                 }
-                *map.or_default(key / 2) += 1;
+                *map.or_default(&(key / 2)) += 1;
                 *model.entry(key / 2).or_default() += 1;
             }
             assert!(map.iter().eq(model.iter()) && map.len() == model.len());

@@ -73,7 +73,8 @@ impl<'r> Transaction<'r> {
             let working = Working { state: (*before).clone(), delta: Document::new() };
             self.documents.insert(address.clone(), (before, working));
         }
-        let (_, working) = self.documents.get_mut(&address).expect("it was opened if it was not open");
+        // It is there by now.
+        let (_, working) = self.documents.or_default(&address);
         Ok(DocumentMut {
             working,
             change: &mut self.change,

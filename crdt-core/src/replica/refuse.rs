@@ -38,7 +38,7 @@ impl Verdicts {
                 dots.insert(after.set_by().dot(), ());
             });
             for (dot, ()) in dots {
-                self.documents.or_default(dot).insert(address.clone(), ());
+                self.documents.or_default(&dot).insert(address.clone(), ());
                 if self.refused.contains_key(&dot) {
                     continue;
                 }

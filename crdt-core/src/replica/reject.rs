@@ -72,7 +72,7 @@ impl<S: Store> Replica<S> {
                     }
                 });
                 for (dot, ()) in dots.iter() {
-                    kept.or_default(*dot).push((address.clone(), state.clone()));
+                    kept.or_default(dot).push((address.clone(), state.clone()));
                 }
                 merge.replace(store, &address, state, &dots, delta)?;
             }
