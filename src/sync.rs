@@ -64,8 +64,8 @@ impl RejectedChange {
 ///
 /// // A server: who may do what. A token is whatever your sign-in hands out.
 /// let server = SyncOptions::new().guard(Arc::new(|applicant: &Applicant<'_>| match applicant.token {
-///     Some(b"the manager's token") => Ok(Rules::all(Right::ReadWrite)),
-///     Some(b"a clerk's token") => Ok(Rules::all(Right::ReadWrite).collection("salaries", Right::None)),
+///     Some(b"the manager's token") => Ok(Rules::all(Right::ReadWrite).of("ann")),
+///     Some(b"a clerk's token") => Ok(Rules::all(Right::ReadWrite).collection("salaries", Right::None).of("bob")),
 ///     _ => Err(Refusal::new(401, "sign in again")),
 /// }));
 /// let client = SyncOptions::new().token("a clerk's token");

@@ -1,11 +1,11 @@
 //! [`MemoryStore`]: a store in memory. The reference that every other store is tested against.
 
-use alloc::collections::BTreeMap;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 
 use crate::document::{Address, Document, DocumentId};
+use crate::small_map::SmallMap;
 use crate::store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
 use crate::{Collection, Dot, Name, ReplicaId, VersionVector};
 
@@ -13,112 +13,126 @@ use crate::{Collection, Dot, Name, ReplicaId, VersionVector};
 /// new [`ReplicaId`] each time.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
-    state: State,
-    /// What undoes the open transaction, the latest last.
-    undo: Vec<Undo>,
-}
-
-#[derive(Clone, Debug)]
-struct State {
     head: Head,
-    documents: BTreeMap<Address, Arc<Document>>,
     log: Vec<LogRecord>,
-    context: BTreeMap<ReplicaId, (u64, u64)>,
-    peers: BTreeMap<Life, PeerRecord>,
-    staged: BTreeMap<Life, Vec<Vec<u8>>>,
-    notes: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// All else, in one map, as a database would have it: what undoes a transaction is one list then.
+    rows: SmallMap<Key, Row>,
+    /// The head and the length of the log as they were when the open transaction began.
+    before: Option<(Head, usize)>,
+    /// The rows that it replaced, the latest last.
+    replaced: Vec<(Key, Option<Row>)>,
+}
+
+/// What a row is found by. Rows of a kind lie together, in order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Document(Address),
+    Context(ReplicaId),
+    Peer(Life),
+    /// The batches staged for a peer, by their number.
+    Staged(Life, u64),
+    Note(Vec<u8>),
 }
 
 #[derive(Clone, Debug)]
-enum Undo {
-    Head(Head),
-    Document(Address, Option<Arc<Document>>),
-    Log(usize),
-    Context(ReplicaId, Option<(u64, u64)>),
-    Peer(Life, Option<PeerRecord>),
-    Stage(Life),
-    Staged(Life, Vec<Vec<u8>>),
-    Note(Vec<u8>, Option<Vec<u8>>),
+enum Row {
+    Document(Arc<Document>),
+    /// A counter, and the position in the change order at which it was reached.
+    Context(u64, u64),
+    /// Boxed, for it is large and there are few.
+    Peer(Box<PeerRecord>),
+    /// A staged batch or a note.
+    Bytes(Vec<u8>),
 }
 
 impl MemoryStore {
     /// An empty store.
     pub const fn new(head: Head) -> Self {
-        let state = State {
-            head,
-            documents: BTreeMap::new(),
-            log: Vec::new(),
-            context: BTreeMap::new(),
-            peers: BTreeMap::new(),
-            staged: BTreeMap::new(),
-            notes: BTreeMap::new(),
-        };
-        Self { state, undo: Vec::new() }
+        Self { head, log: Vec::new(), rows: SmallMap::new(), before: None, replaced: Vec::new() }
+    }
+
+    fn put(&mut self, key: Key, row: Row) {
+        let before = self.rows.insert(key.clone(), row);
+        self.replaced.push((key, before));
+    }
+
+    fn remove(&mut self, key: Key) {
+        let before = self.rows.remove(&key);
+        self.replaced.push((key, before));
+    }
+
+    /// From the first whose address is not less than one.
+    fn documents(&self, from: Address) -> impl Iterator<Item = (&Address, &Arc<Document>)> {
+        self.rows.iter_from(&Key::Document(from)).map_while(|row| match row {
+            (Key::Document(address), Row::Document(document)) => Some((address, document)),
+            _ => None,
+        })
+    }
+
+    /// Of each replica, its last dot and the position at which it was reached.
+    fn seen(&self) -> impl Iterator<Item = (Dot, u64)> {
+        let first = Key::Context(ReplicaId::from_bytes([0; 16]));
+        self.rows.iter_from(&first).map_while(|row| match row {
+            (Key::Context(replica), Row::Context(counter, at)) => Some((Dot::new(*replica, *counter), *at)),
+            _ => None,
+        })
+    }
+
+    fn bytes(&self, key: &Key) -> Option<Vec<u8>> {
+        match self.rows.get(key) {
+            Some(Row::Bytes(bytes)) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl MemoryStore {
+    /// How many batches are staged for a peer.
+    fn staged_for(&self, peer: Life) -> u64 {
+        let staged = self.rows.iter_from(&Key::Staged(peer, 0));
+        staged.take_while(|(key, _)| matches!(key, Key::Staged(life, _) if *life == peer)).count() as u64
     }
 }
 
 impl Store for MemoryStore {
     fn begin(&mut self, _: Access, _: Durability) -> Result<(), StoreError> {
-        self.undo.clear();
+        self.before = Some((self.head.clone(), self.log.len()));
+        self.replaced.clear();
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.undo.clear();
+        self.before = None;
+        self.replaced.clear();
         Ok(())
     }
 
     fn rollback(&mut self) {
-        let state = &mut self.state;
-        while let Some(undo) = self.undo.pop() {
-            match undo {
-                Undo::Head(head) => state.head = head,
-                Undo::Document(address, Some(document)) => {
-                    state.documents.insert(address, document);
-                }
-                Undo::Document(address, None) => {
-                    state.documents.remove(&address);
-                }
-                Undo::Log(len) => state.log.truncate(len),
-                Undo::Context(replica, Some(entry)) => {
-                    state.context.insert(replica, entry);
-                }
-                Undo::Context(replica, None) => {
-                    state.context.remove(&replica);
-                }
-                Undo::Peer(life, Some(peer)) => {
-                    state.peers.insert(life, peer);
-                }
-                Undo::Peer(life, None) => {
-                    state.peers.remove(&life);
-                }
-                Undo::Stage(life) => {
-                    state.staged.get_mut(&life).map(Vec::pop);
-                }
-                Undo::Staged(life, batches) => {
-                    state.staged.insert(life, batches);
-                }
-                Undo::Note(key, Some(note)) => {
-                    state.notes.insert(key, note);
-                }
-                Undo::Note(key, None) => {
-                    state.notes.remove(&key);
-                }
-            }
+        let Some((head, steps)) = self.before.take() else { return };
+        self.head = head;
+        self.log.truncate(steps);
+        while let Some((key, before)) = self.replaced.pop() {
+            match before {
+                Some(row) => self.rows.insert(key, row),
+                None => self.rows.remove(&key),
+            };
         }
     }
 
     fn head(&mut self) -> Result<Head, StoreError> {
-        Ok(self.state.head.clone())
+        Ok(self.head.clone())
     }
 
     fn set_head(&mut self, head: &Head) -> Result<(), StoreError> {
-        self.undo.push(Undo::Head(core::mem::replace(&mut self.state.head, head.clone())));
+        self.head = head.clone();
         Ok(())
     }
 
     fn document(&mut self, address: &Address) -> Result<Option<Arc<Document>>, StoreError> {
-        Ok(self.state.documents.get(address).cloned())
+        match self.rows.get(&Key::Document(address.clone())) {
+            Some(Row::Document(document)) => Ok(Some(document.clone())),
+            _ => Ok(None),
+        }
     }
 
     fn put_document(
@@ -127,8 +141,7 @@ impl Store for MemoryStore {
         document: Arc<Document>,
         _: &Collection,
     ) -> Result<(), StoreError> {
-        let before = self.state.documents.insert(address.clone(), document);
-        self.undo.push(Undo::Document(address.clone(), before));
+        self.put(Key::Document(address.clone()), Row::Document(document));
         Ok(())
     }
 
@@ -137,8 +150,9 @@ impl Store for MemoryStore {
         after: Option<&Address>,
         limit: usize,
     ) -> Result<Vec<(Address, Arc<Document>)>, StoreError> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.state.documents.range((start, Bound::Unbounded)).take(limit);
+        let first = || Address { collection: Name::from(""), id: DocumentId::from_u64(0) };
+        let next = self.documents(after.cloned().unwrap_or_else(first));
+        let next = next.filter(|(address, _)| Some(*address) != after).take(limit);
         Ok(next.map(|(address, document)| (address.clone(), document.clone())).collect())
     }
 
@@ -148,99 +162,101 @@ impl Store for MemoryStore {
         after: Option<DocumentId>,
         limit: usize,
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError> {
-        let first = Address { collection: collection.clone(), id: DocumentId::from_u64(0) };
-        let start = match after {
-            None => Bound::Included(first),
-            Some(id) => Bound::Excluded(Address { id, ..first }),
-        };
-        let next = self.state.documents.range((start, Bound::Unbounded));
-        let next = next.take_while(|(address, _)| address.collection == *collection).take(limit);
+        let id = after.unwrap_or(DocumentId::from_u64(0));
+        let next = self.documents(Address { collection: collection.clone(), id });
+        let next = next.take_while(|(address, _)| address.collection == *collection);
+        let next = next.filter(|(address, _)| Some(address.id) != after).take(limit);
         Ok(next.map(|(address, document)| (address.id, document.clone())).collect())
     }
 
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
-        self.undo.push(Undo::Log(self.state.log.len()));
-        self.state.log.push(record);
+        self.log.push(record);
         Ok(())
     }
 
     fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
-        let start = self.state.log.partition_point(|record| record.sequence <= sequence);
-        Ok(self.state.log[start..].iter().take(limit).cloned().collect())
+        let start = self.log.partition_point(|record| record.sequence <= sequence);
+        Ok(self.log[start..].iter().take(limit).cloned().collect())
     }
 
     fn context(&mut self) -> Result<VersionVector, StoreError> {
-        Ok(self.state.context.iter().map(|(replica, (counter, _))| Dot::new(*replica, *counter)).collect())
+        Ok(self.seen().map(|(dot, _)| dot).collect())
     }
 
     fn context_len(&mut self) -> Result<usize, StoreError> {
-        Ok(self.state.context.len())
+        Ok(self.seen().count())
     }
 
     fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {
-        let risen = self.state.context.iter().filter(|(_, (_, at))| *at > sequence);
-        Ok(risen.map(|(replica, (counter, _))| Dot::new(*replica, *counter)).collect())
+        Ok(self.seen().filter(|(_, at)| *at > sequence).map(|(dot, _)| dot).collect())
     }
 
     fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError> {
-        let before = self.state.context.get(&dot.replica).copied();
-        let rises = before.is_none_or(|(counter, _)| counter < dot.counter);
-        if rises {
-            self.state.context.insert(dot.replica, (dot.counter, sequence));
-            self.undo.push(Undo::Context(dot.replica, before));
+        let key = Key::Context(dot.replica);
+        if matches!(self.rows.get(&key), Some(Row::Context(counter, _)) if *counter >= dot.counter) {
+            return Ok(false);
         }
-        Ok(rises)
+        self.put(key, Row::Context(dot.counter, sequence));
+        Ok(true)
     }
 
     fn peer(&mut self, life: Life) -> Result<Option<PeerRecord>, StoreError> {
-        Ok(self.state.peers.get(&life).copied())
+        match self.rows.get(&Key::Peer(life)) {
+            Some(Row::Peer(peer)) => Ok(Some(**peer)),
+            _ => Ok(None),
+        }
     }
 
     fn peers(&mut self) -> Result<Vec<PeerRecord>, StoreError> {
-        Ok(self.state.peers.values().copied().collect())
+        let peers = self.rows.iter_from(&Key::Peer(Life(0))).map_while(|row| match row {
+            (Key::Peer(_), Row::Peer(peer)) => Some(**peer),
+            _ => None,
+        });
+        Ok(peers.collect())
     }
 
     fn set_peer(&mut self, peer: &PeerRecord) -> Result<(), StoreError> {
-        let before = self.state.peers.insert(peer.life, *peer);
-        self.undo.push(Undo::Peer(peer.life, before));
+        self.put(Key::Peer(peer.life), Row::Peer(Box::new(*peer)));
         Ok(())
     }
 
     fn stage(&mut self, peer: Life, batch: &[u8]) -> Result<(), StoreError> {
-        self.state.staged.entry(peer).or_default().push(batch.to_vec());
-        self.undo.push(Undo::Stage(peer));
+        let staged = self.staged_for(peer);
+        self.put(Key::Staged(peer, staged), Row::Bytes(batch.to_vec()));
         Ok(())
     }
 
     fn staged(&mut self, peer: Life, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let batches = self.state.staged.get(&peer);
-        Ok(batches.and_then(|batches| batches.get(usize::try_from(index).ok()?).cloned()))
+        Ok(self.bytes(&Key::Staged(peer, index)))
     }
 
     fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError> {
-        if let Some(batches) = self.state.staged.remove(&peer) {
-            self.undo.push(Undo::Staged(peer, batches));
+        for index in 0..self.staged_for(peer) {
+            self.remove(Key::Staged(peer, index));
         }
         Ok(())
     }
 
     fn note(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.state.notes.get(key).cloned())
+        Ok(self.bytes(&Key::Note(key.to_vec())))
     }
 
     fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
-        let before = match note {
-            Some(note) => self.state.notes.insert(key.to_vec(), note.to_vec()),
-            None => self.state.notes.remove(key),
-        };
-        self.undo.push(Undo::Note(key.to_vec(), before));
+        let key = Key::Note(key.to_vec());
+        match note {
+            Some(note) => self.put(key, Row::Bytes(note.to_vec())),
+            None => self.remove(key),
+        }
         Ok(())
     }
 
     fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError> {
-        let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
-        let next = self.state.notes.range::<[u8], _>((start, Bound::Unbounded));
-        let next = next.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
+        let next = self.rows.iter_from(&Key::Note(prefix.max(after).to_vec())).map_while(|row| match row {
+            (Key::Note(key), Row::Bytes(note)) if key.starts_with(prefix) => Some((key, note)),
+            _ => None,
+        });
+        // From the prefix on when that comes later, and then with the note under the prefix itself.
+        let next = next.filter(|(key, _)| after < prefix || **key != after).take(limit);
         Ok(next.map(|(key, note)| (key.clone(), note.clone())).collect())
     }
 }

@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::document::Payload;
+use crate::small_map::SmallMap;
 use crate::{Name, Sibling, Value};
 
 /// How the concurrent edits of a field come together.
@@ -190,14 +191,14 @@ impl Collection {
 /// The collections that an app declared.
 #[derive(Clone, Debug)]
 pub(crate) struct Collections {
-    declared: BTreeMap<Name, Arc<Collection>>,
+    declared: SmallMap<Name, Arc<Collection>>,
     /// Stands for every collection that was not declared.
     undeclared: Arc<Collection>,
 }
 
 impl Default for Collections {
     fn default() -> Self {
-        Self { declared: BTreeMap::new(), undeclared: Arc::new(Collection::new("")) }
+        Self { declared: SmallMap::new(), undeclared: Arc::new(Collection::new("")) }
     }
 }
 

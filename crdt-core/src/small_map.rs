@@ -11,18 +11,26 @@ const FEW: usize = 16;
 /// Entries of a chunk at most: inserting moves half of them on average, and the list of chunks stays short.
 const CHUNK: usize = 128;
 
-/// Nothing is ever removed, which makes it simpler than a tree, and much less code in a browser, where every type of
-/// entry would bring a tree of its own.
+/// Simpler than a tree, and much less code in a browser, where every type of entry would bring a tree of its own.
 #[derive(Clone, Debug)]
 pub(crate) enum SmallMap<K, V> {
     Few(Vec<(K, V)>),
-    /// Sorted chunks in order, none empty.
+    /// Sorted chunks in order, at least one, none empty.
     Many(Vec<Vec<(K, V)>>),
+}
+
+/// Keys without values.
+pub(crate) type SmallSet<K> = SmallMap<K, ()>;
+
+impl<K, V> SmallMap<K, V> {
+    pub(crate) const fn new() -> Self {
+        Self::Few(Vec::new())
+    }
 }
 
 impl<K, V> Default for SmallMap<K, V> {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::new()
     }
 }
 
@@ -43,69 +51,102 @@ impl<K: Ord, V> SmallMap<K, V> {
         Self::Few(vec![(key, value)])
     }
 
-    fn find<Q: Ord + ?Sized>(entries: &[(K, V)], key: &Q) -> Result<usize, usize>
+    /// In which chunk a key is or would be, and where in it. The one search of all that is done with a key: so it is
+    /// compiled once for a type of key.
+    fn locate<Q: Ord + ?Sized>(&self, key: &Q) -> (usize, Result<usize, usize>)
     where
         K: Borrow<Q>,
     {
-        entries.binary_search_by(|(k, _)| k.borrow().cmp(key))
+        let (chunk, entries) = match self {
+            Self::Few(few) => (0, few),
+            Self::Many(chunks) => {
+                let begins_by_then =
+                    |chunk: &Vec<(K, V)>| chunk.first().is_some_and(|(first, _)| first.borrow() <= key);
+                let chunk = chunks.partition_point(begins_by_then).saturating_sub(1);
+                (chunk, &chunks[chunk])
+            }
+        };
+        (chunk, entries.binary_search_by(|(k, _)| k.borrow().cmp(key)))
     }
 
-    /// Which chunk has the key, if any does.
-    fn chunk_of<Q: Ord + ?Sized>(chunks: &[Vec<(K, V)>], key: &Q) -> usize
-    where
-        K: Borrow<Q>,
-    {
-        let starts_by_then =
-            |chunk: &Vec<(K, V)>| chunk.first().is_some_and(|(first, _)| first.borrow() <= key);
-        chunks.partition_point(starts_by_then).saturating_sub(1)
+    fn chunk(&self, chunk: usize) -> &[(K, V)] {
+        match self {
+            Self::Few(few) => few,
+            Self::Many(chunks) => &chunks[chunk],
+        }
+    }
+
+    fn chunk_mut(&mut self, chunk: usize) -> &mut Vec<(K, V)> {
+        match self {
+            Self::Few(few) => few,
+            Self::Many(chunks) => &mut chunks[chunk],
+        }
     }
 
     pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
-        let entries = match self {
-            Self::Few(few) => few,
-            Self::Many(chunks) => &chunks[Self::chunk_of(chunks, key)],
-        };
-        Self::find(entries, key).ok().map(|at| &entries[at].1)
+        let (chunk, at) = self.locate(key);
+        Some(&self.chunk(chunk)[at.ok()?].1)
+    }
+
+    pub(crate) fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.locate(key).1.is_ok()
     }
 
     pub(crate) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
-        let entries = match self {
-            Self::Few(few) => few,
-            Self::Many(chunks) => {
-                let at = Self::chunk_of(chunks, key);
-                &mut chunks[at]
-            }
-        };
-        Self::find(entries, key).ok().map(|at| &mut entries[at].1)
+        let (chunk, at) = self.locate(key);
+        Some(&mut self.chunk_mut(chunk)[at.ok()?].1)
     }
 
-    pub(crate) fn insert(&mut self, key: K, value: V) {
-        let (entries, limit) = match self {
-            Self::Few(few) => (few, FEW),
-            Self::Many(chunks) => {
-                let at = Self::chunk_of(chunks, &key);
-                if chunks[at].len() == CHUNK {
-                    let second = chunks[at].split_off(CHUNK / 2);
-                    chunks.insert(at + 1, second);
-                }
-                let at = Self::chunk_of(chunks, &key);
-                (&mut chunks[at], CHUNK)
-            }
-        };
-        match Self::find(entries, &key) {
-            Ok(at) => entries[at].1 = value,
-            Err(at) if entries.len() < limit => entries.insert(at, (key, value)),
-            Err(_) => {
-                *self = Self::Many(vec![core::mem::take(entries)]);
-                self.insert(key, value);
+    /// Sets the value of a key, and gives the one that it had.
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        match self.locate(&key) {
+            (chunk, Ok(at)) => Some(core::mem::replace(&mut self.chunk_mut(chunk)[at].1, value)),
+            (chunk, Err(at)) => {
+                self.insert_at(chunk, at, (key, value));
+                None
             }
         }
+    }
+
+    /// Adds a new entry where its key belongs.
+    fn insert_at(&mut self, chunk: usize, at: usize, entry: (K, V)) {
+        self.chunk_mut(chunk).insert(at, entry);
+        match self {
+            Self::Few(few) if few.len() > FEW => *self = Self::Many(vec![core::mem::take(few)]),
+            Self::Many(chunks) if chunks[chunk].len() > CHUNK => {
+                let second = chunks[chunk].split_off(CHUNK / 2);
+                chunks.insert(chunk + 1, second);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a key out, and gives the value that it had.
+    pub(crate) fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let (chunk, at) = self.locate(key);
+        let entries = self.chunk_mut(chunk);
+        let (_, value) = entries.remove(at.ok()?);
+        if entries.is_empty() {
+            match self {
+                Self::Many(chunks) if chunks.len() > 1 => {
+                    chunks.remove(chunk);
+                }
+                _ => *self = Self::new(),
+            }
+        }
+        Some(value)
     }
 
     pub(crate) fn iter(&self) -> Iter<'_, K, V> {
@@ -114,13 +155,13 @@ impl<K: Ord, V> SmallMap<K, V> {
     }
 
     /// Entries from the first key that is not less than `start`.
-    pub(crate) fn iter_from(&self, start: &K) -> Iter<'_, K, V> {
-        let (few, chunks) = self.parts();
-        let (entries, rest) = match chunks.get(Self::chunk_of(chunks, start)..).and_then(<[_]>::split_first) {
-            Some((chunk, rest)) => (&chunk[..], rest),
-            None => (few, chunks),
-        };
-        Iter { entries: entries[entries.partition_point(|(k, _)| k < start)..].iter(), chunks: rest.iter() }
+    pub(crate) fn iter_from<Q: Ord + ?Sized>(&self, start: &Q) -> Iter<'_, K, V>
+    where
+        K: Borrow<Q>,
+    {
+        let (chunk, Ok(at) | Err(at)) = self.locate(start);
+        let rest = self.parts().1.get(chunk + 1..).unwrap_or_default();
+        Iter { entries: self.chunk(chunk)[at..].iter(), chunks: rest.iter() }
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
@@ -134,6 +175,29 @@ impl<K: Ord, V> SmallMap<K, V> {
     pub(crate) fn len(&self) -> usize {
         let (entries, chunks) = self.parts();
         entries.len() + chunks.iter().map(Vec::len).sum::<usize>()
+    }
+
+    pub(crate) fn into_keys(self) -> Vec<K> {
+        let mut keys = Vec::with_capacity(self.len());
+        self.into_iter().for_each(|(key, _)| keys.push(key));
+        keys
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Few(few) if few.is_empty())
+    }
+}
+
+impl<K: Ord, V: Default> SmallMap<K, V> {
+    /// The value of a key; that of a new key is the default.
+    pub(crate) fn or_default(&mut self, key: &K) -> &mut V
+    where
+        K: Clone,
+    {
+        if let (chunk, Err(at)) = self.locate(key) {
+            self.insert_at(chunk, at, (key.clone(), V::default()));
+        }
+        self.get_mut(key).expect("it was added if it was not there")
     }
 }
 
@@ -225,6 +289,30 @@ mod tests {
                 *value += 1;
             }
             assert!(map == map.clone() && map.into_iter().eq(model));
+        }
+    }
+
+    #[test]
+    fn it_is_the_same_map_while_keys_are_removed() {
+        let (mut map, mut model) = (SmallMap::default(), BTreeMap::new());
+        // Grows to a number of keys, then shrinks to nothing, a few times: through all forms and back.
+        for round in 0..4u32 {
+            for key in (0..1_500u32).map(|i| (i * 611 + round) % 1_501) {
+                assert_eq!(map.insert(key, round), model.insert(key, round));
+                let out = (key * 7 + round) % 1_501;
+                if key % 3 == 0 {
+                    assert_eq!(map.remove(&out), model.remove(&out));
+                }
+                *map.or_default(&(key / 2)) += 1;
+                *model.entry(key / 2).or_default() += 1;
+            }
+            assert!(map.iter().eq(model.iter()) && map.len() == model.len());
+            for key in (0..1_501).map(|i| i * 13 % 1_501) {
+                assert_eq!(map.remove(&key), model.remove(&key), "{key} in round {round}");
+                assert_eq!(map.is_empty(), model.is_empty());
+                assert!(map.iter_from(&key).next() == model.range(key..).next());
+            }
+            assert!(map.is_empty() && map.iter().next().is_none());
         }
     }
 

@@ -1,7 +1,5 @@
 //! [`Transaction`]: any number of edits of any number of documents, committed as one dot.
 
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -9,6 +7,7 @@ use crate::document::{Address, Document, DocumentId, DocumentMut, DocumentView, 
 use crate::limits::{LimitExceeded, Limits};
 use crate::replica::drop_rejected;
 use crate::schema::Collections;
+use crate::small_map::SmallMap;
 use crate::store::{Store, StoreError};
 use crate::{Change, Dot, Name};
 
@@ -22,7 +21,7 @@ pub struct Transaction<'r> {
     change: Change,
     /// The change as it began, to see whether its stamp had to be raised.
     began: Change,
-    documents: BTreeMap<Address, (Arc<Document>, Working)>,
+    documents: SmallMap<Address, (Arc<Document>, Working)>,
 }
 
 /// What a transaction wrote into one document.
@@ -52,7 +51,7 @@ impl<'r> Transaction<'r> {
         limits: &'r Limits,
         change: Change,
     ) -> Self {
-        Self { store, collections, limits, change, began: change, documents: BTreeMap::new() }
+        Self { store, collections, limits, change, began: change, documents: SmallMap::new() }
     }
 
     /// Opens a document for editing, whether it exists or not. Nothing is written before the first edit.
@@ -67,17 +66,15 @@ impl<'r> Transaction<'r> {
         let address = Address { collection: collection.into(), id };
         LimitExceeded::check("bytes of a collection name", address.collection.len(), self.limits.name_bytes)?;
         let collection = self.collections.get(&address.collection);
-        let open = self.documents.len();
-        let (_, working) = match self.documents.entry(address) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                let limit = self.limits.documents_per_transaction;
-                LimitExceeded::check("documents of a transaction", open + 1, limit)?;
-                let before = self.store.document(unknown.key())?.unwrap_or_default();
-                let working = Working { state: (*before).clone(), delta: Document::new() };
-                unknown.insert((before, working))
-            }
-        };
+        if !self.documents.contains_key(&address) {
+            let (open, limit) = (self.documents.len(), self.limits.documents_per_transaction);
+            LimitExceeded::check("documents of a transaction", open + 1, limit)?;
+            let before = self.store.document(&address)?.unwrap_or_default();
+            let working = Working { state: (*before).clone(), delta: Document::new() };
+            self.documents.insert(address.clone(), (before, working));
+        }
+        // It is there by now.
+        let (_, working) = self.documents.or_default(&address);
         Ok(DocumentMut {
             working,
             change: &mut self.change,

@@ -1,6 +1,6 @@
 //! [`VersionVector`]: per replica, the highest counter seen.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::{Dot, ReplicaId};
 
@@ -17,19 +17,24 @@ use crate::{Dot, ReplicaId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct VersionVector {
-    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::json::positive"))]
-    entries: BTreeMap<ReplicaId, u64>,
+    /// In the order of ids.
+    #[cfg_attr(feature = "serde", serde(with = "crate::json::counters"))]
+    entries: Vec<(ReplicaId, u64)>,
 }
 
 impl VersionVector {
     /// Nothing seen.
     pub const fn new() -> Self {
-        Self { entries: BTreeMap::new() }
+        Self { entries: Vec::new() }
     }
 
     /// The highest counter seen of `replica`; 0 when nothing was.
     pub fn get(&self, replica: ReplicaId) -> u64 {
-        self.entries.get(&replica).copied().unwrap_or(0)
+        self.find(replica).map_or(0, |at| self.entries[at].1)
+    }
+
+    fn find(&self, replica: ReplicaId) -> Result<usize, usize> {
+        self.entries.binary_search_by(|(known, _)| known.cmp(&replica))
     }
 
     /// True when the dot, and so everything before it by the same replica, was seen.
@@ -39,10 +44,12 @@ impl VersionVector {
 
     /// Adds a dot and all earlier ones of its replica; true when that changed anything.
     pub fn raise(&mut self, dot: Dot) -> bool {
-        if self.contains(dot) {
-            return false;
+        match self.find(dot.replica) {
+            Ok(at) if self.entries[at].1 >= dot.counter => return false,
+            Ok(at) => self.entries[at].1 = dot.counter,
+            Err(_) if dot.counter == 0 => return false,
+            Err(at) => self.entries.insert(at, (dot.replica, dot.counter)),
         }
-        self.entries.insert(dot.replica, dot.counter);
         true
     }
 

@@ -3,7 +3,8 @@
 //! This crate does no I/O and reads no clock: a [`Session`] takes messages and the time, and gives messages, events and
 //! the next deadline. Anything that carries bytes carries a session; [`drive`] has the driver for every
 //! `Read + Write` stream, one that connects two replicas in memory, and with the feature `tokio` or `websocket` one for
-//! async streams and messages, which has a timer. [`bundle`] does without a conversation: changes in a file.
+//! async streams and messages, which has a timer. [`bundle`] does without a conversation: changes in a file. Both modules
+//! need the feature `std`, which is on by default; all else is `no_std` + `alloc`.
 //!
 //! # Map
 //!
@@ -43,8 +44,14 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+#[cfg(feature = "std")]
 pub mod bundle;
 pub mod door;
+#[cfg(feature = "std")]
 pub mod drive;
 mod end_reason;
 mod message;

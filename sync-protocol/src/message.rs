@@ -15,6 +15,7 @@
 //! | 12 | Refused | these changes of yours I did not take, and what I hold instead |
 //! | 13 | Heard | I know now what you refused |
 
+use alloc::vec::Vec;
 use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
 use crdt_core::{Dot, Fingerprint, Life, Refusal, ReplicaId};
 

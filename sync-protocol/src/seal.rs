@@ -4,7 +4,8 @@
 //! it had before (the transport repeated it), one that is too early (the transport lost or reordered some), or bytes
 //! that are damaged or come from another session.
 
-use std::hash::Hasher as _;
+use alloc::vec::Vec;
+use core::hash::Hasher as _;
 
 use crdt_core::Namespace;
 use siphasher::sip::SipHasher24;

@@ -17,11 +17,12 @@ export const wrapGuard = (guard) => (applicant) => {
 };
 
 function describe(verdict) {
-  check.options(verdict, ["all", "collections", "refuse", "code"], "what a guard gives has", "what a guard gives: ");
+  check.options(verdict, ["all", "collections", "of", "refuse", "code"], "what a guard gives has", "what a guard gives: ");
   if (verdict.refuse !== undefined) {
     return ["refusal", check.whole(verdict.code ?? 401, "a code"), check.text(verdict.refuse, "a reason")];
   }
-  const rights = ["rights", right(verdict.all)];
+  const principal = verdict.of === undefined ? "" : check.text(verdict.of, "`of`");
+  const rights = ["rights", principal, right(verdict.all)];
   const collections = check.plainObject(verdict.collections ?? {}, "`collections` of a guard has");
   for (const [collection, given] of Object.entries(collections)) rights.push(collection, right(given));
   return rights;

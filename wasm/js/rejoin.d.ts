@@ -708,7 +708,15 @@ export type Right = "none" | "read" | "write" | "readWrite";
 
 /** What a guard decides: what the peer may do with every collection, and with some of them; or why it is not let in. */
 export type Verdict =
-  | { readonly all: Right; readonly collections?: { readonly [collection: string]: Right } }
+  | {
+      readonly all: Right;
+      readonly collections?: { readonly [collection: string]: Right };
+      /**
+       * Whose rights they are: a name of the user or device, the same each time. What is remembered of a peer is then remembered
+       * for it alone; without one, whoever is let in is believed which device it is.
+       */
+      readonly of?: string;
+    }
   | { readonly refuse: string; readonly code?: number };
 
 /** Why somebody was not let in, or a change was not taken. */
@@ -875,6 +883,7 @@ export type SessionEvent =
  * | `"protocol-version"` | the other side speaks another version: update the older one |
  * | `"missing-messages"` | the transport lost or reordered messages: start a new session, it resumes |
  * | `"unauthenticated"` | the peer did not prove that it knows the secret |
+ * | `"superseded"` | another session with the same peer has begun, so this one is over |
  * | `"must-follow"` | the peer may refuse changes, and this replica would keep them: open it with `followsServer: true` |
  * | `"too-many-refusals"` | the peer has left too many refused changes unheard |
  * | `"unexpected-message"`, `"echo"`, `"same-life"`, `"forked"`, `"identity-changed"` | see the message |
@@ -904,6 +913,7 @@ export type ErrorCode =
   | "missing-messages"
   | "unauthenticated"
   | "must-follow"
+  | "superseded"
   | "too-many-refusals"
   | "unexpected-message"
   | "echo"

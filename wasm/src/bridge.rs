@@ -1,6 +1,10 @@
 //! How values cross between JavaScript and Rust: as canonical encodings.
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crdt_core::codec::{Reader, put_value, read_value};
 use crdt_core::{Dot, Limits, Name, ReplicaId, Value};
@@ -82,6 +86,12 @@ pub(crate) fn uuid(bytes: &[u8; 16]) -> String {
     text
 }
 
+/// Reads an id in any text form of a UUID. Without saying what is wrong with one that is none, which would be a
+/// kilobyte to load.
+pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    uuid::Uuid::try_parse(text).ok().map(uuid::Uuid::into_bytes)
+}
+
 /// Bytes in hex, most significant first.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -98,7 +108,7 @@ fn push_hex(text: &mut String, byte: u8) {
 }
 
 /// The arguments of a request, in order. One that is missing or of another type is a fault of the JavaScript half.
-pub(crate) struct Request(std::vec::IntoIter<Value>);
+pub(crate) struct Request(alloc::vec::IntoIter<Value>);
 
 impl Request {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Error> {
@@ -146,8 +156,8 @@ impl Request {
     /// A dot, as `[replica, counter]`.
     pub(crate) fn dot(&mut self) -> Result<Dot, Error> {
         let (replica, counter) = (self.name()?, self.int()?);
-        match (replica.parse::<ReplicaId>(), u64::try_from(counter)) {
-            (Ok(replica), Ok(counter)) => Ok(Dot::new(replica, counter)),
+        match (parse_uuid(&replica), u64::try_from(counter)) {
+            (Some(replica), Ok(counter)) => Ok(Dot::new(ReplicaId::from_bytes(replica), counter)),
             _ => Err(Error::argument("a dot has the id of a replica and a counter")),
         }
     }

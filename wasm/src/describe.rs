@@ -1,5 +1,6 @@
 //! Events, statuses and siblings as values, in the form that `js/rejoin.d.ts` declares.
 
+use alloc::string::String;
 use crdt_core::{
     ChangeEvent, ChangeKind, DocumentChange, FieldChange, Fingerprint, Life, Origin, Payload, Refusal,
     Rejected, Sibling, Value,

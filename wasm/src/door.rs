@@ -1,5 +1,7 @@
 //! [`Guard`]: an app's function that says who is let in, and to what.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use crdt_core::{Refusal, Value};
 use sync_protocol::door::{Applicant, Authenticate, Authorize, Right, Rules};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -10,7 +12,7 @@ use crate::error::Error;
 #[wasm_bindgen]
 extern "C" {
     /// A guard, wrapped by the JavaScript half: it takes an encoded applicant, and gives an encoded verdict,
-    /// `["rights", right of all, collection, right, …]` or `["refusal", code, reason]`. It never throws.
+    /// `["rights", whose or "", right of all, collection, right, …]` or `["refusal", code, reason]`. It never throws.
     pub type Guard;
 
     #[wasm_bindgen(method, catch, js_name = call)]
@@ -37,7 +39,11 @@ fn read_verdict(bytes: &[u8]) -> Result<Result<Rules, Refusal>, Error> {
         let code = u16::try_from(verdict.int()?).map_err(|_| Error::argument("a code has 16 bits"))?;
         return Ok(Err(Refusal::new(code, &*verdict.name()?)));
     }
+    let principal = verdict.name()?;
     let mut rules = Rules::all(read_right(&verdict.name()?)?);
+    if !principal.is_empty() {
+        rules = rules.of(&*principal);
+    }
     while !verdict.is_empty() {
         let collection = verdict.name()?;
         rules = rules.collection(collection, read_right(&verdict.name()?)?);

@@ -1,8 +1,9 @@
 //! One edit of a transaction, as the JavaScript half sends it: `[operation, collection, id, path, …]`.
 
+use alloc::vec::Vec;
 use crdt_core::{DocumentId, DocumentMut, Name, Transaction};
 
-use crate::bridge::{Request, encode, encode_option};
+use crate::bridge::{Request, encode, encode_option, parse_uuid};
 use crate::error::Error;
 
 /// Does what a request says, and encodes what it gives.
@@ -25,7 +26,8 @@ pub(crate) fn operate(tx: &mut Transaction<'_>, request: &[u8]) -> Result<Vec<u8
 
 /// Reads the text form of a document id.
 pub(crate) fn parse_id(id: &str) -> Result<DocumentId, Error> {
-    id.parse().map_err(|_| Error::new("argument", ["\"", id, "\" is not the id of a document"].concat()))
+    let bytes = parse_uuid(id).map(DocumentId::from_bytes);
+    bytes.ok_or_else(|| Error::new("argument", ["\"", id, "\" is not the id of a document"].concat()))
 }
 
 /// Goes down to a nested map; how deep that can be is limited.

@@ -1,5 +1,7 @@
 //! [`Error`]: what JavaScript gets as a `RejoinError`. The codes are listed and explained in `js/rejoin.d.ts`.
 
+use alloc::string::String;
+use alloc::string::ToString;
 use crdt_core::codec::DecodeError;
 use crdt_core::{
     ApplyError, ClockError, CommitError, CounterOverflow, EditError, LimitExceeded, OpenError, StoreError,

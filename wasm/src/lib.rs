@@ -18,6 +18,7 @@
 //! | `describe.rs` | events, statuses and siblings as values |
 //! | `bridge.rs` | how values cross between JavaScript and Rust |
 //! | `error.rs` | the codes of all errors |
+//! | `runtime.rs` | allocator and panic handler |
 //!
 //! # How values cross
 //!
@@ -31,12 +32,21 @@
 //! lives as long as the transaction and sends each edit here (`edit.rs`). Once the callback has returned, the JavaScript half
 //! refuses to call it.
 
+#![no_std]
+
+extern crate alloc;
+// Off the web the standard library brings the allocator and the panic handler, so that the crate can be checked anywhere.
+#[cfg(not(target_arch = "wasm32"))]
+extern crate std;
+
 mod bridge;
 mod describe;
 mod door;
 mod edit;
 mod error;
 mod replica;
+#[cfg(target_arch = "wasm32")]
+mod runtime;
 mod schema;
 mod session;
 mod state;
@@ -46,6 +56,7 @@ pub use replica::Core;
 pub use session::SessionCore;
 pub use view::View;
 
+use alloc::string::String;
 use crdt_core::DocumentId;
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -1,7 +1,9 @@
 //! [`Core`]: a replica in memory, for the class `Replica` of the JavaScript half.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use crdt_core::{
     Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId,

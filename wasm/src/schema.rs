@@ -1,6 +1,7 @@
 //! Declared collections, as JavaScript describes them: a text for a type, an object for a nested map, and for a custom function
 //! the list of its name, its version and its number among the functions that come along.
 
+use alloc::vec::Vec;
 use crdt_core::{Collection, FieldType, Fields, Limits, Name, Payload, Resolver, Sibling, Value};
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 

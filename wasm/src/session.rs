@@ -1,7 +1,8 @@
 //! [`SessionCore`]: one conversation with one peer, for the class `Session` of the JavaScript half.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use sync_protocol::{Config, EndReason, Session};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -85,7 +86,7 @@ impl SessionCore {
     /// `busy`.
     pub fn events(&self) -> Result<Vec<u8>, Error> {
         self.with(|session| {
-            let events = std::iter::from_fn(|| session.poll_event());
+            let events = core::iter::from_fn(|| session.poll_event());
             Ok(encode(&list(&mut events.map(|event| describe::session_event(&event)))))
         })
     }

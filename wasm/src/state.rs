@@ -23,6 +23,7 @@
 //! The identity of the exporter is never taken over. Whoever starts from exported bytes writes under an id of its own,
 //! because the bytes may be opened twice.
 
+use alloc::vec::Vec;
 use crdt_core::codec::{
     DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_bytes, put_unsigned,
 };
@@ -158,7 +159,7 @@ fn put_pages(out: &mut Vec<u8>, replica: &mut Replica) -> Result<(), Error> {
             for part in document.split(PAGE_WEIGHT) {
                 let part_weight = part.weight() + 20;
                 if weight > 0 && weight + part_weight > PAGE_WEIGHT {
-                    put_page(out, &std::mem::take(&mut page));
+                    put_page(out, &core::mem::take(&mut page));
                     weight = 0;
                 }
                 weight += part_weight;

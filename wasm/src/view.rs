@@ -1,5 +1,6 @@
 //! [`View`]: a document as it was read.
 
+use alloc::vec::Vec;
 use crdt_core::{DocumentView, MapView, Name, Reading, Value};
 use wasm_bindgen::prelude::wasm_bindgen;
 

@@ -10,7 +10,7 @@ const guard = ({ token, replica, life }) => {
   assert.match(replica, /^[0-9a-f-]{36}$/);
   assert.match(life, /^[0-9a-f]{16}$/);
   const name = token && new TextDecoder().decode(token);
-  if (name === "manager") return { all: "readWrite" };
+  if (name === "manager") return { all: "readWrite", of: "the manager" };
   if (name === "clerk") return { all: "readWrite", collections: { salaries: "none", news: "read" } };
   return { refuse: "sign in again", code: 401 };
 };

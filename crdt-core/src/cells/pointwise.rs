@@ -46,7 +46,7 @@ impl<K: Ord + Clone, C: Chain> Cells<K, C> {
     }
 
     /// Merges one cell: keeps the greater. Calls `changed` with the cell before and after when the new one won.
-    pub fn merge_cell(&mut self, key: K, cell: C, changed: &mut impl FnMut(&K, Option<&C>, &C)) -> bool {
+    pub fn merge_cell(&mut self, key: K, cell: C, changed: &mut dyn FnMut(&K, Option<&C>, &C)) -> bool {
         let before = self.get(&key);
         if before.is_some_and(|before| cell.order(before) != Ordering::Greater) {
             return false;
@@ -57,8 +57,12 @@ impl<K: Ord + Clone, C: Chain> Cells<K, C> {
     }
 
     /// Merges many cells; see [`Cells::merge_cell`].
-    pub fn merge_observed(&mut self, other: Self, changed: &mut impl FnMut(&K, Option<&C>, &C)) -> bool {
-        other.0.into_iter().fold(false, |any, (key, cell)| self.merge_cell(key, cell, changed) | any)
+    pub fn merge_observed(&mut self, other: Self, changed: &mut dyn FnMut(&K, Option<&C>, &C)) -> bool {
+        let mut any = false;
+        for (key, cell) in other.0 {
+            any |= self.merge_cell(key, cell, changed);
+        }
+        any
     }
 
     /// All cells in key order.

@@ -1,6 +1,5 @@
 //! Batches: the cells of many documents, for a message, a bundle or a comparison.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::bytes::{DecodeError, Reader, put_bytes, put_signed, put_unsigned};
@@ -9,6 +8,7 @@ use super::dictionary::Dictionary;
 use super::shape::Shape;
 use crate::document::{Address, Document, DocumentId};
 use crate::limits::{LimitExceeded, Limits};
+use crate::small_map::SmallSet;
 use crate::{Change, Hlc, Stamp};
 
 /// In the first number of a batch, beside how many changes there are: the reader starts its dictionary anew.
@@ -34,22 +34,26 @@ fn encode_plans(out: &mut Vec<u8>, dictionary: &mut Dictionary, plans: &[(&Addre
         *dictionary = Dictionary::new();
     }
     let start = if dictionary.next_document() == 0 { STARTS_ANEW } else { 0 };
-    let mut numbers: BTreeMap<Change, u64> = BTreeMap::new();
-    for change in plans.iter().flat_map(|(_, plan)| plan.changes()) {
-        numbers.insert(change, 0);
-    }
-    put_unsigned(out, (numbers.len() as u64) << 1 | start);
-    for (number, (change, slot)) in numbers.iter_mut().enumerate() {
+    let changes = numbered(&mut plans.iter().flat_map(|(_, plan)| plan.changes()));
+    put_unsigned(out, (changes.len() as u64) << 1 | start);
+    for change in &changes {
         put_change(out, dictionary, change);
-        *slot = number as u64;
     }
     put_unsigned(out, plans.len() as u64);
     for (address, plan) in plans {
         put_address(out, dictionary, address);
         put_shape(out, dictionary, &plan.shape);
-        let number = |change: &Change| numbers[change];
-        plan.put(out, dictionary, numbers.len(), &number, &mut put_in_place);
+        plan.put(out, dictionary, &changes, &mut put_in_place);
     }
+}
+
+/// Each change once, in order: its number is its position.
+pub(super) fn numbered(changes: &mut dyn Iterator<Item = Change>) -> Vec<Change> {
+    let mut numbered = SmallSet::new();
+    for change in changes {
+        numbered.insert(change, ());
+    }
+    numbered.into_keys()
 }
 
 /// Reads a batch, which has to end where the input ends. On an error the dictionary is as it was.

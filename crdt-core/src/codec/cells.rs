@@ -5,7 +5,6 @@
 //! beneath that container. [`Shape::implied_presence`] says that this was done: the reader then adds the mark of every
 //! such writer that has no explicit presence cell there.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::bytes::{DecodeError, Reader, put_unsigned};
@@ -15,6 +14,7 @@ use super::value::{put_payload, put_value, read_payload, read_value};
 use crate::cells::{Base, Mark, Tally, Written};
 use crate::document::{Cell, CellKind, CellRef, Document, Path, Payload};
 use crate::limits::Limits;
+use crate::small_map::SmallMap;
 use crate::{Change, Dot, Name, ReplicaId};
 
 /// A document taken apart for writing.
@@ -24,16 +24,16 @@ pub(super) struct Plan<'a> {
 }
 
 /// Of each container and writer, the greatest change among the fields' cells beneath.
-type Writers = BTreeMap<(Path, ReplicaId), Change>;
+type Writers = SmallMap<(Path, ReplicaId), Change>;
 
 fn note_writer(writers: &mut Writers, path: &[Name], kind: CellKind, by: &Change) {
     if matches!(kind, CellKind::Presence | CellKind::Deletion) {
         return;
     }
     for depth in 0..path.len() {
-        let greatest = writers.entry((path[..depth].to_vec(), by.replica())).or_insert(*by);
-        if (by.counter, by.stamp) > (greatest.counter, greatest.stamp) {
-            *greatest = *by;
+        let key = (path[..depth].to_vec(), by.replica());
+        if writers.get(&key).is_none_or(|known| (by.counter, by.stamp) > (known.counter, known.stamp)) {
+            writers.insert(key, *by);
         }
     }
 }
@@ -81,18 +81,20 @@ impl<'a> Plan<'a> {
         self.changes().map(|change| change.replica()).chain(writers)
     }
 
-    /// Appends everything but the shape. `payload` writes a register's payload, here or elsewhere.
+    /// Appends everything but the shape. `changes` are all of the batch or row, in order; `payload`
+    /// writes a register's payload, here or elsewhere.
     pub(super) fn put(
         &self,
         out: &mut Vec<u8>,
         dictionary: &mut Dictionary,
-        change_count: usize,
-        change_number: &dyn Fn(&Change) -> u64,
+        changes: &[Change],
         payload: &mut dyn FnMut(&mut Vec<u8>, &Path, &Payload),
     ) {
+        // All of them are in the list; a number that is not would be refused where it is read.
+        let change_number = |change: &Change| changes.binary_search(change).unwrap_or(changes.len()) as u64;
         if self.shape.one_change {
             // The only change there is need not be named.
-            if let Some(cell) = self.cells.first().filter(|_| change_count != 1) {
+            if let Some(cell) = self.cells.first().filter(|_| changes.len() != 1) {
                 put_unsigned(out, change_number(cell.set_by()));
             }
         } else {

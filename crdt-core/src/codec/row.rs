@@ -1,8 +1,8 @@
 //! Rows: the cells of one document, for a database that keeps the dictionary and, where it likes, the values.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use super::batch::numbered;
 use super::bytes::{DecodeError, Reader, put_unsigned};
 use super::cells::{Plan, put_replica, read_cells, read_replica};
 use super::dictionary::Dictionary;
@@ -30,14 +30,13 @@ pub fn encode_row(
     plan.replicas().for_each(|replica| {
         dictionary.replica(replica);
     });
-    let mut numbers: BTreeMap<Change, u64> = plan.changes().map(|change| (change, 0)).collect();
-    put_unsigned(out, numbers.len() as u64);
-    for (number, (change, slot)) in numbers.iter_mut().enumerate() {
+    let changes = numbered(&mut plan.changes());
+    put_unsigned(out, changes.len() as u64);
+    for change in &changes {
         put_replica(out, dictionary, change.replica());
         put_unsigned(out, change.counter);
         put_unsigned(out, change.stamp.hlc.to_bits().rotate_left(48));
         put_unsigned(out, change.stamp.epoch.into());
-        *slot = number as u64;
     }
     // 0: written out here. A batch says that with the number after the next, but which one that is depends on when it is
     // read, and rows are read when the dictionary has grown.
@@ -47,7 +46,7 @@ pub fn encode_row(
         put_unsigned(out, 0);
         plan.shape.put(out);
     }
-    plan.put(out, dictionary, numbers.len(), &|change| numbers[change], &mut |out, path, payload| {
+    plan.put(out, dictionary, &changes, &mut |out, path, payload| {
         if elsewhere(path, payload) {
             out.push(ELSEWHERE);
         } else {

@@ -14,7 +14,7 @@ use crate::{Change, ClockError, Collection, FieldType, Flag, Name, Value, codec}
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// The field is declared as another type: use the operation that fits, or declare it otherwise.
-    #[error("the field {field:?} is a {declared}; it cannot be {operation}")]
+    #[error("the field \"{field}\" is a {declared}; it cannot be {operation}")]
     WrongType {
         /// The field.
         field: Name,
@@ -24,13 +24,13 @@ pub enum EditError {
         operation: &'static str,
     },
     /// A grow-only field would shrink.
-    #[error("the field {field:?} only grows")]
+    #[error("the field \"{field}\" only grows")]
     OnlyGrows {
         /// The field.
         field: Name,
     },
     /// A `manual` field with several concurrent values was set: look at them and call `resolve`.
-    #[error("the field {field:?} has several concurrent values; look at conflicts() and call resolve()")]
+    #[error("the field \"{field}\" has several concurrent values; look at conflicts() and call resolve()")]
     Unresolved {
         /// The field.
         field: Name,
@@ -360,10 +360,19 @@ impl DocumentMut<'_> {
         step: impl FnOnce(&mut Field, Change) -> Result<Field, EditError>,
     ) -> Result<(), EditError> {
         self.prepare()?;
-        let Working { state, delta } = &mut *self.working;
-        let written = step(state.root.descend_mut(&self.path).field_mut(field), *self.change)?;
-        delta.root.descend_mut(&self.path).field_mut(field).put_all(written);
+        let change = *self.change;
+        let written = step(self.state_of(field), change)?;
+        self.note(field, written);
         Ok(())
+    }
+
+    fn state_of(&mut self, field: &Name) -> &mut Field {
+        self.working.state.root.descend_mut(&self.path).field_mut(field)
+    }
+
+    /// Notes what was written in the delta.
+    fn note(&mut self, field: &Name, written: Field) {
+        self.working.delta.root.descend_mut(&self.path).field_mut(field).put_all(written);
     }
 
     /// Clears what lies beneath the outermost container that is seen dead, then touches all containers.
@@ -434,7 +443,7 @@ impl DocumentMut<'_> {
         &self,
         field: &Name,
         operation: &'static str,
-        fits: impl Fn(&FieldType) -> bool,
+        fits: fn(&FieldType) -> bool,
     ) -> Result<(), EditError> {
         LimitExceeded::check("bytes of a field name", field.len(), self.limits.name_bytes)?;
         match self.declared(field) {

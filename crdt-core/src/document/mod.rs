@@ -176,6 +176,11 @@ impl Document {
 
     /// The cells whose dot `keep` says yes to.
     pub fn select(&self, mut keep: impl FnMut(Dot) -> bool) -> Self {
+        self.select_by(&mut keep)
+    }
+
+    /// The part that is compiled once.
+    fn select_by(&self, keep: &mut dyn FnMut(Dot) -> bool) -> Self {
         let mut chosen = Self::new();
         self.visit(&mut |path, cell| {
             if keep(cell.set_by().dot()) {

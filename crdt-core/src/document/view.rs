@@ -24,7 +24,7 @@ pub enum Reading<'a> {
 
 /// A `manual` field was read as if it had one value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the field {field:?} has {values} concurrent values; look at conflicts() and resolve it")]
+#[error("the field \"{field}\" has {values} concurrent values; look at conflicts() and resolve it")]
 pub struct Conflict {
     /// The field.
     pub field: Name,

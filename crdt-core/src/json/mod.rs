@@ -14,7 +14,7 @@ mod unique;
 mod value;
 
 pub(crate) use change::{ChangeJson, HlcJson, StampJson, counter};
-pub(crate) use unique::positive;
+pub(crate) use unique::{counters, positive};
 
 #[cfg(test)]
 mod tests;

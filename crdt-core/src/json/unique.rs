@@ -53,6 +53,24 @@ pub(super) fn unique<K: Ord, V, E: Error>(pairs: Vec<(K, V)>) -> Result<BTreeMap
     if entries.len() == count { Ok(entries) } else { Err(E::custom("an element is repeated")) }
 }
 
+/// The same for a sorted list of them.
+pub(crate) mod counters {
+    use super::{Deserializer, ReplicaId, Vec, positive};
+
+    pub(crate) fn serialize<S: serde::Serializer>(
+        counters: &[(ReplicaId, u64)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(counters.iter().map(|(replica, counter)| (replica, counter)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(ReplicaId, u64)>, D::Error> {
+        Ok(positive(deserializer)?.into_iter().collect())
+    }
+}
+
 /// Reads `{"<replica>": count, …}` with counts of at least 1: a count of 0 would be a second way to say nothing.
 pub(crate) fn positive<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -1,6 +1,5 @@
 //! What a session asks of a replica: windows of its change order, differences, staging, checkpoints.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::merge::Merge;
@@ -12,6 +11,7 @@ use crate::document::{Address, Document};
 use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::refusal::{Judge, RefusedChange};
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 use crate::{Dot, ReplicaId, VersionVector};
 
@@ -157,8 +157,8 @@ impl<S: Store> Replica<S> {
     ) -> Result<Window, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let head = store.head()?;
-            let mut dots = BTreeSet::new();
-            let mut touched = BTreeSet::new();
+            let mut dots = SmallSet::new();
+            let mut touched = SmallSet::new();
             let mut next = from;
             'steps: while touched.len() < documents {
                 let steps = store.log_after(next.sequence, 64)?;
@@ -173,8 +173,12 @@ impl<S: Store> Replica<S> {
                     }
                     let fresh = step.documents.get(next.documents..).unwrap_or_default();
                     let room = documents - touched.len();
-                    dots.extend(step.dots);
-                    touched.extend(fresh.iter().take(room).cloned());
+                    for dot in step.dots {
+                        dots.insert(dot, ());
+                    }
+                    for address in fresh.iter().take(room) {
+                        touched.insert(address.clone(), ());
+                    }
                     if fresh.len() > room {
                         next.documents += room;
                         break 'steps;
@@ -186,9 +190,9 @@ impl<S: Store> Replica<S> {
                 }
             }
             let mut found = Vec::new();
-            for address in touched {
+            for (address, ()) in touched {
                 let Some(document) = store.document(&address)? else { continue };
-                let changed = document.select(|dot| dots.contains(&dot));
+                let changed = document.select(|dot| dots.contains_key(&dot));
                 if !changed.is_empty() {
                     found.push((address, changed));
                 }
@@ -397,13 +401,12 @@ impl<S: Store> Replica<S> {
     ) -> Result<Refusals, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let changes = refuse::after(store, peer, after, documents)?;
-            let mut addresses = BTreeSet::new();
-            // One by one: collecting brings a sort along.
+            let mut addresses = SmallSet::new();
             for address in changes.iter().flat_map(|change| &change.documents) {
-                addresses.insert(address.clone());
+                addresses.insert(address.clone(), ());
             }
             let mut found = Vec::new();
-            for address in addresses {
+            for (address, ()) in addresses {
                 let state = if readable(&address) { store.document(&address)? } else { None };
                 found.push((address, state.map(|state| (*state).clone()).unwrap_or_default()));
             }
@@ -518,7 +521,7 @@ fn merge_all<S: Store>(
     documents: Vec<(Address, Document)>,
 ) -> Result<(), StoreError> {
     // In the order of addresses, which is the order in which a database likes to be written.
-    let mut sorted: BTreeMap<Address, Document> = BTreeMap::new();
+    let mut sorted: SmallMap<Address, Document> = SmallMap::new();
     for (address, delta) in documents {
         let present = sorted.remove(&address);
         sorted.insert(address, present.map_or(delta.clone(), |present| present.merged(delta)));

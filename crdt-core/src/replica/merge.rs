@@ -1,6 +1,5 @@
 //! The one way in: whatever changes state, a commit or a checkpoint, goes through [`Merge`].
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -8,19 +7,20 @@ use crate::document::{Address, CellKind, CellRef, Document, MapView, Path};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
 use crate::fingerprint::Fingerprints;
 use crate::schema::Collections;
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Head, LogRecord, Store, StoreError};
 use crate::{Collection, Dot, Fingerprint, Lattice as _};
 
 /// The cells that were replaced, by the change that replaced them.
-pub(super) type Replaced = BTreeMap<Dot, BTreeMap<Address, Document>>;
+pub(super) type Replaced = SmallMap<Dot, SmallMap<Address, Document>>;
 
 /// Merges deltas into the store within one transaction and keeps the books: root, log, events.
 pub(super) struct Merge<'m> {
     head: &'m mut Head,
     collections: &'m Collections,
     listening: bool,
-    dots: BTreeSet<Dot>,
-    documents: BTreeSet<Address>,
+    dots: SmallSet<Dot>,
+    documents: SmallSet<Address>,
     changes: Vec<DocumentChange>,
     /// What was replaced, if anybody may want it back.
     replaced: Option<Replaced>,
@@ -29,14 +29,14 @@ pub(super) struct Merge<'m> {
 
 impl<'m> Merge<'m> {
     pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
-        let (dots, documents) = (BTreeSet::new(), BTreeSet::new());
+        let (dots, documents) = (SmallSet::new(), SmallSet::new());
         let (changes, replaced) = (Vec::new(), None);
         Self { head, collections, listening, dots, documents, changes, replaced, cells: 0 }
     }
 
     /// Keeps what is replaced from now on.
     pub(super) fn keep_replaced(&mut self) {
-        self.replaced = Some(BTreeMap::new());
+        self.replaced = Some(SmallMap::new());
     }
 
     /// The cells that were replaced.
@@ -52,7 +52,7 @@ impl<'m> Merge<'m> {
         before: Arc<Document>,
         delta: Document,
     ) -> Result<Arc<Document>, StoreError> {
-        self.replace(store, address, before, &BTreeSet::new(), delta)
+        self.replace(store, address, before, &SmallSet::new(), delta)
     }
 
     /// The same, and first takes out the cells of some changes: the only thing that ever makes a state smaller.
@@ -61,7 +61,7 @@ impl<'m> Merge<'m> {
         store: &mut S,
         address: &Address,
         before: Arc<Document>,
-        withdrawn: &BTreeSet<Dot>,
+        withdrawn: &SmallSet<Dot>,
         delta: Document,
     ) -> Result<Arc<Document>, StoreError> {
         let collection = self.collections.get(&address.collection);
@@ -72,7 +72,7 @@ impl<'m> Merge<'m> {
         let (mut fingerprints, mut root) = (Fingerprints::new(&self.head.namespace, address), self.head.root);
         if !withdrawn.is_empty() {
             document.visit(&mut |path, cell| {
-                if withdrawn.contains(&cell.set_by().dot()) {
+                if withdrawn.contains_key(&cell.set_by().dot()) {
                     root = root.minus(fingerprints.of(path, &cell));
                     self.cells += 1;
                     if listing && is_of_field(&cell) {
@@ -80,18 +80,18 @@ impl<'m> Merge<'m> {
                     }
                 }
             });
-            document = Arc::new(document.select(|dot| !withdrawn.contains(&dot)));
+            document = Arc::new(document.select(|dot| !withdrawn.contains_key(&dot)));
         }
         let merged = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
             if let Some(before) = before {
                 root = root.minus(fingerprints.of(path, &before));
                 if let Some(replaced) = &mut self.replaced {
-                    let by = replaced.entry(after.set_by().dot()).or_default();
-                    by.entry(address.clone()).or_default().merge_cell(path, before.to_owned());
+                    let by = replaced.or_default(&after.set_by().dot());
+                    by.or_default(address).merge_cell(path, before.to_owned());
                 }
             }
             root = root.plus(fingerprints.of(path, &after));
-            self.dots.insert(after.set_by().dot());
+            self.dots.insert(after.set_by().dot(), ());
             self.cells += 1;
             if listing && is_of_field(&after) && fields.last() != Some(path) {
                 fields.push(path.clone());
@@ -100,7 +100,7 @@ impl<'m> Merge<'m> {
         if merged || !withdrawn.is_empty() {
             self.head.root = root;
             store.put_document(address, document.clone(), collection)?;
-            self.documents.insert(address.clone());
+            self.documents.insert(address.clone(), ());
             if listing {
                 self.changes.push(describe(address, collection, existed, &document, fields));
             }
@@ -140,8 +140,8 @@ impl<'m> Merge<'m> {
         self.head.sequence += 1;
         store.append_log(LogRecord {
             sequence: self.head.sequence,
-            dots: core::mem::take(&mut self.dots).into_iter().collect(),
-            documents: core::mem::take(&mut self.documents).into_iter().collect(),
+            dots: core::mem::take(&mut self.dots).into_keys(),
+            documents: core::mem::take(&mut self.documents).into_keys(),
         })
     }
 }

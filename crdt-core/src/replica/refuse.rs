@@ -3,13 +3,13 @@
 //! Notes, per peer: under `refused`, a zero byte and the life, the last number and how many documents the open refusals
 //! name; under the same with a number behind it, the refusal of that number.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::Judgement;
 use crate::codec::{DecodeError, Reader, put_bytes, put_refusal, put_unsigned, read_refusal};
 use crate::document::{Address, Document, DocumentId};
 use crate::refusal::{Judge, Proposal, Refusal, RefusedChange};
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Life, Store, StoreError};
 use crate::{Dot, Name, ReplicaId};
 
@@ -19,9 +19,9 @@ pub(crate) const MAX_REFUSED_DOCUMENTS: u64 = 100_000;
 /// What was decided of the changes of a checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
-    refused: BTreeMap<Dot, Refusal>,
+    refused: SmallMap<Dot, Refusal>,
     /// The documents in which every change has cells.
-    documents: BTreeMap<Dot, BTreeSet<Address>>,
+    documents: SmallMap<Dot, SmallSet<Address>>,
 }
 
 impl Verdicts {
@@ -35,29 +35,29 @@ impl Verdicts {
     ) -> Result<(), StoreError> {
         for (address, delta) in documents {
             let visible = may_read(address);
-            let mut present = BTreeSet::new();
+            let mut present = SmallSet::new();
             delta.visit(&mut |_, cell| {
-                present.insert(cell.set_by().dot());
+                present.insert(cell.set_by().dot(), ());
             });
-            for dot in &present {
-                self.documents.entry(*dot).or_default().insert(address.clone());
+            for (dot, ()) in present.iter() {
+                self.documents.or_default(dot).insert(address.clone(), ());
             }
             if !visible {
                 self.ask(judge, address, delta, present);
                 continue;
             }
             let mut state = store.document(address)?.map(|state| (*state).clone()).unwrap_or_default();
-            let mut dots = BTreeSet::new();
+            let mut dots = SmallSet::new();
             state.merge_observed(delta.clone(), &mut |_, _, after| {
-                dots.insert(after.set_by().dot());
+                dots.insert(after.set_by().dot(), ());
             });
             self.ask(judge, address, delta, dots);
         }
         Ok(())
     }
 
-    fn ask(&mut self, judge: &Judge<'_>, address: &Address, delta: &Document, dots: BTreeSet<Dot>) {
-        for dot in dots {
+    fn ask(&mut self, judge: &Judge<'_>, address: &Address, delta: &Document, dots: SmallSet<Dot>) {
+        for (dot, ()) in dots {
             if self.refused.contains_key(&dot) {
                 continue;
             }
@@ -102,8 +102,7 @@ impl Verdicts {
             if open.documents >= room {
                 break;
             }
-            let documents: Vec<Address> =
-                self.documents.remove(&dot).unwrap_or_default().into_iter().collect();
+            let documents = self.documents.remove(&dot).unwrap_or_default().into_keys();
             open.last += 1;
             open.documents = open.documents.saturating_add(documents.len() as u64);
             let change = RefusedChange { number: open.last, dot, refusal, documents };

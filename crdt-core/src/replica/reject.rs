@@ -3,7 +3,7 @@
 //! Notes, per change: under `rejected`, a zero byte, the replica and the counter, who refused it and why; under the same
 //! with a number from 1 on behind it, the documents as they were, in batches.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -16,6 +16,7 @@ use crate::document::{Address, Document};
 use crate::event::Origin;
 use crate::limits::Limits;
 use crate::refusal::{Refusal, Rejected};
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Access, Durability, Life, Note, Store, StoreError};
 use crate::{Dot, ReplicaId};
 
@@ -50,7 +51,7 @@ impl<S: Store> Replica<S> {
             let mut head = store.head()?;
             let (before, own) = (head.sequence, head.replica);
             let mut merge = Merge::new(&mut head, collections, events.is_some());
-            let mut instead: BTreeMap<Address, Document> = BTreeMap::new();
+            let mut instead: SmallMap<Address, Document> = SmallMap::new();
             let mut index = 0;
             while let Some(documents) = staged(store, withdrawal.peer, index, limits)? {
                 collect(&mut instead, documents);
@@ -64,24 +65,24 @@ impl<S: Store> Replica<S> {
             let undone = undo::withdraw(store, &withdrawal.refused)?;
             collect(&mut instead, undone.restored);
 
-            let mut kept: BTreeMap<Dot, Vec<(Address, Arc<Document>)>> = BTreeMap::new();
+            let mut kept: SmallMap<Dot, Vec<(Address, Arc<Document>)>> = SmallMap::new();
             for (address, delta) in instead {
                 let state = store.document(&address)?.unwrap_or_default();
-                let mut dots = BTreeSet::new();
+                let mut dots = SmallSet::new();
                 state.visit(&mut |_, cell| {
                     let dot = cell.set_by().dot();
                     if withdrawal.refused.contains_key(&dot) {
-                        dots.insert(dot);
+                        dots.insert(dot, ());
                     }
                 });
-                for dot in &dots {
-                    kept.entry(*dot).or_default().push((address.clone(), state.clone()));
+                for (dot, ()) in dots.iter() {
+                    kept.or_default(dot).push((address.clone(), state.clone()));
                 }
                 merge.replace(store, &address, state, &dots, delta)?;
             }
             for (dot, documents) in undone.overwritten {
                 // What a later change has replaced is in no document any more.
-                let of_change = kept.entry(dot).or_default();
+                let of_change = kept.or_default(&dot);
                 for (address, cells) in documents {
                     match of_change.iter_mut().find(|(known, _)| *known == address) {
                         Some((_, document)) => *document = Arc::new((**document).clone().merged(cells)),
@@ -256,7 +257,7 @@ pub(super) fn may_be_refused<S: Store>(store: &mut S, follows: bool, peer: Life)
     Ok(follows && store.note(SERVER)?.as_deref() != Some(&peer.0.to_be_bytes()[..]))
 }
 
-fn collect(into: &mut BTreeMap<Address, Document>, documents: impl IntoIterator<Item = (Address, Document)>) {
+fn collect(into: &mut SmallMap<Address, Document>, documents: impl IntoIterator<Item = (Address, Document)>) {
     for (address, delta) in documents {
         let present = into.remove(&address).unwrap_or_default();
         into.insert(address, present.merged(delta));

@@ -14,6 +14,7 @@ use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_unsigned}
 use crate::document::{Address, Document};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
+use crate::small_map::SmallMap;
 use crate::store::{Note, Store, StoreError};
 use crate::{Dot, ReplicaId};
 
@@ -25,7 +26,7 @@ const NOTE_WEIGHT: usize = 64 << 10;
 /// Notes what the changes of one step replaced.
 pub(super) fn keep<S: Store>(store: &mut S, sequence: u64, replaced: &Replaced) -> Result<(), StoreError> {
     let mut part = 0;
-    for (dot, documents) in replaced {
+    for (dot, documents) in replaced.iter() {
         part = keep_change(store, sequence, part, *dot, documents)?;
     }
     Ok(())
@@ -36,10 +37,10 @@ fn keep_change<S: Store>(
     sequence: u64,
     mut part: u32,
     dot: Dot,
-    replaced: &BTreeMap<Address, Document>,
+    replaced: &SmallMap<Address, Document>,
 ) -> Result<u32, StoreError> {
     let (mut batch, mut weight) = (Vec::new(), 0);
-    for (address, document) in replaced {
+    for (address, document) in replaced.iter() {
         for piece in document.clone().split(NOTE_WEIGHT) {
             weight += piece.weight() + 20;
             batch.push((address, piece));
@@ -61,7 +62,7 @@ fn keep_change<S: Store>(
 #[derive(Debug, Default)]
 pub(super) struct Undone {
     /// The cells that they had replaced.
-    pub(super) restored: BTreeMap<Address, Document>,
+    pub(super) restored: SmallMap<Address, Document>,
     /// Cells of theirs that later changes had replaced.
     pub(super) overwritten: Replaced,
 }
@@ -81,8 +82,8 @@ pub(super) fn withdraw<S: Store>(
                 document.visit(&mut |path, cell| {
                     let dot = cell.set_by().dot();
                     if refused.contains_key(&dot) {
-                        let of_change = undone.overwritten.entry(dot).or_default();
-                        of_change.entry(address.clone()).or_default().merge_cell(path, cell.to_owned());
+                        let of_change = undone.overwritten.or_default(&dot);
+                        of_change.or_default(&address).merge_cell(path, cell.to_owned());
                     }
                 });
                 // What stood before the refused change stood before this one too.

@@ -42,7 +42,7 @@ enum Kind {
 /// No strategy has that name. A custom one is made by [`Strategy::custom`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no strategy; there are last-write-wins, version-vector, field-merge and crdt-merge, and Strategy::custom in code"
+    "\"{0}\" is no strategy; there are last-write-wins, version-vector, field-merge and crdt-merge, and Strategy::custom in code"
 )]
 pub struct UnknownStrategy(pub String);
 

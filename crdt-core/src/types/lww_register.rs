@@ -31,6 +31,9 @@ pub struct LwwRegister<T> {
     pub(crate) cell: Option<Written<T>>,
 }
 
+/// Is told of the cell before and after.
+type Changed<'c, T> = dyn FnMut(Option<&Written<T>>, &Written<T>) + 'c;
+
 impl<T> Default for LwwRegister<T> {
     fn default() -> Self {
         Self { cell: None }
@@ -79,11 +82,7 @@ impl<T: Ord + Clone> LwwRegister<T> {
     }
 
     /// Merges, and calls `changed` with the cell before and after when the other won.
-    pub(crate) fn merge_observed(
-        &mut self,
-        other: Self,
-        changed: &mut impl FnMut(Option<&Written<T>>, &Written<T>),
-    ) -> bool {
+    pub(crate) fn merge_observed(&mut self, other: Self, changed: &mut Changed<'_, T>) -> bool {
         let Some(cell) = other.cell else { return false };
         let before = self.cell.as_ref();
         if before.is_some_and(|before| cell.order(before) != Ordering::Greater) {

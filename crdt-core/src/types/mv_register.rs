@@ -1,11 +1,11 @@
 //! [`MvRegister`]: keeps all concurrent values.
 
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 
 use super::flag::kill;
 use super::lattice_by_cells;
 use crate::cells::{Cells, Mark};
+use crate::small_map::SmallMap;
 use crate::{Change, ReplicaId};
 
 /// A multi-value register (RR-7506, §3.2.2): a write replaces what it saw; writes that did not see each other are kept
@@ -99,19 +99,23 @@ impl<T: Ord + Clone> MvRegister<T> {
     }
 }
 
-/// Sorts by stamp and keeps, of equal values, the latest.
-pub(crate) fn distinct<T: Ord>(mut siblings: Vec<Sibling<'_, T>>) -> Vec<Sibling<'_, T>> {
-    if siblings.len() > 1 {
-        sort(&mut siblings, &|a, b| a.value.cmp(b.value).then_with(|| b.by.cmp(&a.by)));
-        siblings.dedup_by(|later, kept| later.value == kept.value);
-        sort(&mut siblings, &|a, b| a.by.cmp(&b.by));
+/// Sorts by stamp and keeps, of equal values, the latest. With maps, because a sort would weigh in a browser.
+pub(crate) fn distinct<T: Ord>(siblings: Vec<Sibling<'_, T>>) -> Vec<Sibling<'_, T>> {
+    if siblings.len() < 2 {
+        return siblings;
     }
-    siblings
-}
-
-/// By any order: compiled once for both.
-fn sort<T>(siblings: &mut [Sibling<'_, T>], order: &dyn Fn(&Sibling<'_, T>, &Sibling<'_, T>) -> Ordering) {
-    siblings.sort_by(order);
+    let mut latest = SmallMap::new();
+    for sibling in siblings {
+        if latest.get(&sibling.value).is_none_or(|known: &Sibling<'_, T>| known.by < sibling.by) {
+            latest.insert(sibling.value, sibling);
+        }
+    }
+    let mut by_stamp = SmallMap::new();
+    // Not the keys: what is equal can still differ in what it carries along.
+    for (_, Sibling { value, by }) in latest {
+        by_stamp.insert((by, value), ());
+    }
+    by_stamp.into_keys().into_iter().map(|(by, value)| Sibling { value, by }).collect()
 }
 
 #[cfg(feature = "laws")]

@@ -19,8 +19,9 @@
 mod proof;
 mod rules;
 
-use std::fmt;
-use std::hash::Hasher as _;
+use alloc::boxed::Box;
+use core::fmt;
+use core::hash::Hasher as _;
 
 use crdt_core::{Address, Life, Namespace, Proposal, Refusal, ReplicaId};
 
@@ -52,8 +53,8 @@ pub struct Applicant<'a> {
 /// use sync_protocol::door::{Applicant, Authenticate, Right, Rules};
 ///
 /// let guard = |applicant: &Applicant<'_>| match applicant.token {
-///     Some(b"manager's token") => Ok(Rules::all(Right::ReadWrite)),
-///     Some(b"clerk's token") => Ok(Rules::all(Right::ReadWrite).collection("salaries", Right::None)),
+///     Some(b"manager's token") => Ok(Rules::all(Right::ReadWrite).of("ann")),
+///     Some(b"clerk's token") => Ok(Rules::all(Right::ReadWrite).collection("salaries", Right::None).of("bob")),
 ///     _ => Err(Refusal::new(401, "sign in again")),
 /// };
 /// # fn is_a_guard(_: impl Authenticate) {}

@@ -1,7 +1,8 @@
 //! [`Rules`]: rights per collection.
 
-use std::collections::BTreeMap;
-use std::hash::Hasher as _;
+use alloc::format;
+use alloc::vec::Vec;
+use core::hash::Hasher as _;
 
 use crdt_core::{Address, Name, Proposal, Refusal};
 use siphasher::sip::SipHasher24;
@@ -36,7 +37,8 @@ impl Right {
 pub struct Rules {
     principal: Option<String>,
     otherwise: Right,
-    collections: BTreeMap<Name, Right>,
+    /// In the order of names, each once.
+    collections: Vec<(Name, Right)>,
 }
 
 impl Rules {
@@ -45,7 +47,7 @@ impl Rules {
 
     /// The same right for every collection that no other rule names.
     pub const fn all(right: Right) -> Self {
-        Self { principal: None, otherwise: right, collections: BTreeMap::new() }
+        Self { principal: None, otherwise: right, collections: Vec::new() }
     }
 
     /// Whose rights they are: a name of the user or device; see [`Authorize::principal`]. Give it whenever not everybody who
@@ -57,16 +59,24 @@ impl Rules {
 
     /// Another right for one collection.
     pub fn collection(mut self, name: impl Into<Name>, right: Right) -> Self {
-        self.collections.insert(name.into(), right);
+        let name = name.into();
+        match self.find(&name) {
+            Ok(at) => self.collections[at].1 = right,
+            Err(at) => self.collections.insert(at, (name, right)),
+        }
         self
     }
 
     fn right(&self, collection: &Name) -> Right {
-        self.collections.get(collection).copied().unwrap_or(self.otherwise)
+        self.find(collection).map_or(self.otherwise, |at| self.collections[at].1)
+    }
+
+    fn find(&self, collection: &Name) -> Result<usize, usize> {
+        self.collections.binary_search_by(|(name, _)| name.cmp(collection))
     }
 
     fn every(&self, holds: impl Fn(Right) -> bool) -> bool {
-        holds(self.otherwise) && self.collections.values().all(|right| holds(*right))
+        holds(self.otherwise) && self.collections.iter().all(|(_, right)| holds(*right))
     }
 
     /// Names what may be read: equal rules have equal numbers, in every process.

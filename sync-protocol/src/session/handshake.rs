@@ -10,6 +10,9 @@
 //! A side with a guard says so in its proof. Then the other shows its token, and both wants wait until the guard has
 //! welcomed it. Before a peer is let in, nothing of it reaches the store, and nothing leaves the store but what a hello says.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crdt_core::{Fingerprint, Life, Namespace};
 
 use super::status::SessionError;

@@ -8,8 +8,10 @@ mod status;
 
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
 
@@ -76,8 +78,8 @@ pub struct Session {
     peer: Option<Peer>,
     outbound: Outbound,
     inbound: Inbound,
-    /// Steps of our change order that hold nothing but what this peer sent.
-    echoes: BTreeSet<u64>,
+    /// Steps of our change order that hold nothing but what this peer sent, in order.
+    echoes: Vec<u64>,
     control: VecDeque<Vec<u8>>,
     events: VecDeque<SessionEvent>,
     ended: Option<EndReason>,
@@ -121,7 +123,7 @@ impl Session {
             peer: None,
             outbound: Outbound::default(),
             inbound: Inbound::default(),
-            echoes: BTreeSet::new(),
+            echoes: Vec::new(),
             control: VecDeque::new(),
             events: VecDeque::new(),
             ended: None,
@@ -571,7 +573,7 @@ impl Session {
         let terms = self.peer.as_ref().and_then(Peer::rights).map(|(_, terms)| terms);
         let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
         if let Some(sequence) = applied.sequence {
-            self.echoes.insert(sequence);
+            self.echoes.push(sequence);
             // To others it would tell whether what they wrote blindly made a difference.
             echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
         }
@@ -593,7 +595,8 @@ impl Session {
         self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
         if self.echoes.len() > 4096 {
             // Those that were passed are of no use any more.
-            self.echoes = self.echoes.split_off(&self.outbound.position());
+            let passed = self.outbound.position();
+            self.echoes.retain(|step| *step >= passed);
         }
     }
 

@@ -5,7 +5,8 @@
 //! the checkpoint. Whatever is committed meanwhile is part of the run. From then on each commit is a *push*: the tail of
 //! the same change order. A tail that is too long for one message is another run.
 
-use std::collections::{BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
 use crdt_core::{
@@ -118,7 +119,7 @@ impl Outbound {
     pub(super) fn next_message<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
-        echoes: &BTreeSet<u64>,
+        echoes: &[u64],
         rights: &dyn Authorize,
         terms: Terms,
     ) -> Result<Option<Vec<u8>>, SessionError> {
@@ -198,7 +199,7 @@ impl Outbound {
     }
 
     fn checkpoint(&mut self) -> Vec<u8> {
-        let State::Closing(Closing { head, mut context }) = std::mem::take(&mut self.state) else {
+        let State::Closing(Closing { head, mut context }) = core::mem::take(&mut self.state) else {
             unreachable!("called while closing")
         };
         let batch =
@@ -316,7 +317,7 @@ pub(super) fn batches(documents: Batch) -> Vec<Batch> {
         for part in document.split(MESSAGE_WEIGHT) {
             let part_weight = part.weight() + 20;
             if weight > 0 && weight + part_weight > MESSAGE_WEIGHT {
-                batches.push(std::mem::take(&mut batch));
+                batches.push(core::mem::take(&mut batch));
                 weight = 0;
             }
             batch.push((address.clone(), part));
@@ -329,8 +330,8 @@ pub(super) fn batches(documents: Batch) -> Vec<Batch> {
     batches
 }
 
-fn skip(echoes: &BTreeSet<u64>) -> impl Fn(u64) -> bool + '_ {
-    |sequence| echoes.contains(&sequence)
+fn skip(echoes: &[u64]) -> impl Fn(u64) -> bool + '_ {
+    |sequence| echoes.binary_search(&sequence).is_ok()
 }
 
 pub(super) fn encode(dictionary: &mut Dictionary, batch: &Batch) -> Vec<u8> {

@@ -3,7 +3,8 @@
 //! Some refusals go together: the documents that they name, as we hold them, in chunks, and then the message that says
 //! which changes and why. So the other side can take the changes out and put ours in their place at once.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crdt_core::codec::Dictionary;
 use crdt_core::{Address, Dot, Life, Refusal, Replica, Store};
@@ -54,7 +55,7 @@ impl Refusals {
         if !self.queue.is_empty() {
             return Ok(Some(Message::Chunk(&batch).encode()));
         }
-        let changes = std::mem::take(&mut self.changes);
+        let changes = core::mem::take(&mut self.changes);
         Ok(Some(Message::Refused(Refused { through: self.told, changes, batch: &batch }).encode()))
     }
 
