@@ -280,7 +280,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
-            check_session(store, checkpoint.peer, checkpoint.session)?;
+            if store.staged(checkpoint.peer, 0)?.is_some() {
+                check_session(store, checkpoint.peer, checkpoint.session)?;
+            }
             let mut head = store.head()?;
             let own = Dot::new(head.replica, head.counter);
             // From a peer that is not believed, it proves nothing.
@@ -456,7 +458,7 @@ fn session_key(peer: Life) -> Vec<u8> {
     [&b"session\0"[..], &peer.0.to_be_bytes()].concat()
 }
 
-/// Fails when another session of the peer has begun since.
+/// Fails when another session of the peer has begun since: what is put aside is that one's.
 pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -> Result<(), ApplyError> {
     if session != 0 && store.note(&session_key(peer))?.as_deref() != Some(&session.to_be_bytes()[..]) {
         return Err(ApplyError::Superseded);

@@ -47,7 +47,9 @@ impl<S: Store> Replica<S> {
     pub fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
-            check_session(store, withdrawal.peer, withdrawal.session)?;
+            if store.staged(withdrawal.peer, 0)?.is_some() {
+                check_session(store, withdrawal.peer, withdrawal.session)?;
+            }
             let mut head = store.head()?;
             let (before, own) = (head.sequence, head.replica);
             let mut merge = Merge::new(&mut head, collections, events.is_some());
