@@ -1,6 +1,7 @@
 //! [`Rules`]: rights per collection.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::hash::Hasher as _;
 
