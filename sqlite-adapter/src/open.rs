@@ -149,8 +149,11 @@ impl SqliteStore {
 
 /// The format of the file, 0 when it has none of our tables.
 fn recognise(connection: &Connection) -> Result<u32, OpenError> {
-    let application_id = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let user_version = migrate::version(connection)?;
+    // Both from one state: another process may be setting the file up.
+    let transaction = connection.unchecked_transaction()?;
+    let application_id = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let user_version = migrate::version(&transaction)?;
+    drop(transaction);
     match (application_id, user_version) {
         (APPLICATION_ID, found) if found > VERSION => {
             Err(StoreError::Newer { found, supported: VERSION }.into())
