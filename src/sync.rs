@@ -23,7 +23,8 @@ pub struct SyncReport {
     pub cells_received: u64,
     /// Bytes and messages.
     pub traffic: Traffic,
-    /// Both sides held the same at the end. Otherwise something was committed meanwhile: sync again.
+    /// Both sides held the same at the end. Otherwise something was committed meanwhile: sync again; or a server does not let
+    /// this database read everything, see `terms`: then nobody can tell.
     pub in_sync: bool,
     /// The peer's wall clock minus ours, in milliseconds.
     pub clock_skew_ms: i64,

@@ -124,6 +124,33 @@ fn a_rejected_change_tells_what_the_user_saw() {
 }
 
 #[test]
+fn a_change_that_comes_back_and_is_refused_again_keeps_all_that_was_kept() {
+    let mut replica = replica();
+    let both = replica.commit(1_000, Durability::Visible, |tx| {
+        tx.document("tasks", DocumentId::from_u64(1))?.set("title", "one")?;
+        tx.document("tasks", DocumentId::from_u64(2))?.set("title", "two")?;
+        Ok::<_, TransactionError>(())
+    });
+    let dot = both.unwrap().dot.unwrap();
+    let address = |id| crdt_core::Address::new("tasks", DocumentId::from_u64(id));
+    let part = replica.read("tasks", DocumentId::from_u64(1)).unwrap().state().clone();
+    let refused = BTreeMap::from([(dot, Refusal::new(403, "no"))]);
+    let documents = [1, 2].map(|id| (address(id), crdt_core::Document::new())).to_vec();
+    let withdrawal = Withdrawal { peer: Life(9), session: 0, replica: SERVER, refused, documents };
+    replica.withdraw(withdrawal).unwrap();
+    assert_eq!(replica.rejected().unwrap()[0].documents.len(), 2);
+    // A friend who had taken one of the two documents gives it back.
+    let (peer, friend, documents) = (Life(5), ReplicaId::from_u64(5), vec![(address(1), part)]);
+    let (cursor, context) = (1, Vec::new());
+    let given =
+        crdt_core::Checkpoint { peer, replica: friend, cursor, context, documents, scope: 0, session: 0 };
+    replica.apply(given).unwrap();
+    withdraw(&mut replica, 1, &[dot]);
+    let [rejected] = &replica.rejected().unwrap()[..] else { panic!("one change") };
+    assert_eq!(rejected.documents.len(), 2, "the other one is not lost");
+}
+
+#[test]
 fn what_it_takes_to_take_back_can_be_carried_to_another_store() {
     let mut first = replica();
     commit(&mut first, 1, "kept", 1);

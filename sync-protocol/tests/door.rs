@@ -446,6 +446,26 @@ fn what_was_withheld_comes_when_the_rights_do() {
     assert_equal(&mut hub, &mut client);
 }
 
+/// Nor may such a peer find out by a guess, or by being asked, what it is not told.
+#[test]
+fn a_partial_reader_is_not_told_that_it_guessed_right_nor_what_was_seen() {
+    let rules = Rules::all(Right::ReadWrite).collection("salaries", Right::None);
+    let mut hub = replica(1);
+    set_in(&mut hub, &["tasks", "salaries"], 1, 0, "guessed");
+    // It holds byte for byte what the hub holds, so it knows the root.
+    let mut guesser = declared(Replica::new(hub.store_mut().clone()));
+    guesser.renew_identity(ReplicaId::from_u64(2), Life(2)).unwrap();
+    assert_eq!(guesser.head().unwrap().root, hub.head().unwrap().root);
+    let (mut at_hub, mut at_guesser) = (hub_session(1, &rules), client_session(2));
+    pump(&mut at_guesser, &mut guesser, &mut at_hub, &mut hub, START_MS).unwrap();
+    assert_ne!(at_hub.status().way, Some(Way::InSync));
+    // How it finds out what the hub misses shows whether the hub said what it had seen.
+    let mut client = replica(3);
+    set_in(&mut client, &["tasks"], 2, 1, "mine");
+    assert_eq!(sync(&mut hub, &rules, &mut client).status().way, Some(Way::Full));
+    assert_eq!(title_in(&mut hub, "tasks", 2).as_deref(), Some("mine"));
+}
+
 /// A peer that reads a part must not make a peer that reads all believe that it has all.
 #[test]
 fn a_partial_reader_vouches_for_nothing() {

@@ -94,7 +94,7 @@ impl<S: Store> Replica<S> {
             }
             for (dot, refusal) in &withdrawal.refused {
                 let documents = kept.remove(dot).unwrap_or_default();
-                // Heard of before: what was kept then tells more.
+                // Heard of before, and nothing of it is here any more: what was kept then says it all.
                 if !documents.is_empty() || store.note(&key(*dot, None))?.is_none() {
                     keep(store, *dot, withdrawal.replica, refusal, &documents)?;
                 }
@@ -273,16 +273,21 @@ fn keep<S: Store>(
     refusal: &Refusal,
     documents: &[(Address, Arc<Document>)],
 ) -> Result<(), StoreError> {
-    // Refused before and written again by someone who still had it: the documents as they are now tell more.
-    drop_rejected(store, dot)?;
+    // Refused before and brought back by someone who still had it: what was kept then stays.
+    let mut kept: SmallMap<Address, Document> = SmallMap::new();
+    while let Some((part, note)) = store.notes_after(&key(dot, None), &key(dot, None), 1)?.pop() {
+        collect(&mut kept, read_part(&note)?);
+        store.set_note(&part, None)?;
+    }
+    collect(&mut kept, documents.iter().map(|(address, document)| (address.clone(), (**document).clone())));
     let mut header = by.as_bytes().to_vec();
     put_refusal(&mut header, refusal);
     store.set_note(&key(dot, None), Some(&header))?;
     let mut number = 0;
-    for (address, document) in documents {
-        for part in (**document).clone().split(NOTE_WEIGHT) {
+    for (address, document) in kept {
+        for part in document.split(NOTE_WEIGHT) {
             let mut note = Vec::new();
-            encode_batch(&mut note, &mut Dictionary::new(), [(address, &part)]);
+            encode_batch(&mut note, &mut Dictionary::new(), [(&address, &part)]);
             number += 1;
             store.set_note(&key(dot, Some(number)), Some(&note))?;
         }

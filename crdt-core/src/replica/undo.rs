@@ -1,8 +1,8 @@
-//! Undo: what own changes replaced, kept until the server has taken them.
+//! Undo: what changes replaced, kept until the server has taken them.
 //!
 //! Cells are overwritten where they are, so a change that is taken back would leave a hole where an earlier change of the
-//! same device stood that has not left it yet. A replica that follows a server therefore notes what each commit replaced:
-//! under `undo`, a zero byte and the position in the change order, the dot and the cells, in batches of which each has a
+//! same device stood that has not left it yet. A replica that follows a server therefore notes what each commit replaced,
+//! and what was replaced by what it got from anybody else, which the server may refuse when it is brought there: under `undo`, a zero byte and the position in the change order, the dot and the cells, in batches of which each has a
 //! note with a number from 0 on behind the position.
 
 use alloc::collections::BTreeMap;

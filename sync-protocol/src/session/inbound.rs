@@ -24,11 +24,23 @@ pub(super) struct Inbound {
     scope: u64,
     /// The number of the last refusal that the peer announced, and of the last one that it told.
     refusals: (u64, u64),
-    /// The peer takes back what we refuse, so nothing is taken from it while it has not.
-    may_hold: bool,
-    holds: bool,
+    hold: Hold,
+    /// The peer may not read everything, so it is not told what we have seen: that names who wrote what is hidden.
+    keeps_seen: bool,
     /// Tells this session with the peer from others.
     session: u64,
+}
+
+/// Whether nothing is taken from a peer that has something to take back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hold {
+    /// It does not take back.
+    #[default]
+    Never,
+    /// It does, and there is nothing.
+    Ready,
+    /// It has not heard yet.
+    Now,
 }
 
 impl Inbound {
@@ -52,7 +64,10 @@ impl Inbound {
         self.peer_counter = seen.get(hello.replica).max(claimed);
         replica.begin_session(hello.life, session)?;
         self.session = session;
-        let whole = self.cursor == 0 && seen.len() <= MAX_VECTOR_ENTRIES && hello.root != head.root;
+        let whole = !self.keeps_seen
+            && self.cursor == 0
+            && seen.len() <= MAX_VECTOR_ENTRIES
+            && hello.root != head.root;
         Ok(Want {
             cursor: self.cursor,
             seen_of_you: self.peer_counter,
@@ -200,26 +215,34 @@ impl Inbound {
 
     /// Whether the peer obeys, and whether there is something that it has to take back before anything is taken from it.
     pub(super) fn hold_while(&mut self, may_hold: bool, unheard: bool) {
-        self.may_hold = may_hold;
-        self.holds = may_hold && unheard;
+        self.hold = match (may_hold, unheard) {
+            (false, _) => Hold::Never,
+            (true, false) => Hold::Ready,
+            (true, true) => Hold::Now,
+        };
+    }
+
+    /// Whether the peer may be told what we have seen.
+    pub(super) fn tell_seen(&mut self, may: bool) {
+        self.keeps_seen = !may;
     }
 
     pub(super) const fn may_hold(&self) -> bool {
-        self.may_hold
+        !matches!(self.hold, Hold::Never)
     }
 
     pub(super) const fn holds(&self) -> bool {
-        self.holds
+        matches!(self.hold, Hold::Now)
     }
 
     /// Something was refused: what the peer says until it has heard is not for us.
     pub(super) fn hold(&mut self) {
-        (self.holds, self.following) = (true, false);
+        (self.hold, self.following) = (Hold::Now, false);
     }
 
     /// The peer has heard, and starts again.
     pub(super) fn let_go(&mut self) {
-        (self.holds, self.unapplied, self.dictionary) = (false, None, Dictionary::new());
+        (self.hold, self.unapplied, self.dictionary) = (Hold::Ready, None, Dictionary::new());
     }
 
     pub(super) const fn caught_up(&self) -> bool {

@@ -398,6 +398,7 @@ impl Session {
                 let refused = replica.last_refusal(peer.hello.life)?;
                 // What was refused last time has to be taken back before anything else is asked for.
                 self.inbound.hold_while(obeys, refused > 0);
+                self.inbound.tell_seen(rights.terms().reads == Reads::Everything);
                 let want = match peer.welcome() {
                     Some(welcome) if !self.inbound.holds() => Some(self.inbound.greet(
                         replica,
@@ -468,6 +469,10 @@ impl Session {
                 // One whose changes are judged is not believed in this either.
                 if want.seen_of_you > head.counter && terms.writes_all {
                     return Err(SessionError::Forked);
+                }
+                if terms.reads != Reads::Everything {
+                    // That its root is ours would tell such a peer that it has guessed what is hidden.
+                    self.outbound.not_in_sync();
                 }
                 let way = self.outbound.start(&head, &want)?;
                 self.events.push_back(SessionEvent::Sending(way));

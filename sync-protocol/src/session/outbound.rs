@@ -109,6 +109,11 @@ impl Outbound {
         Ok(way)
     }
 
+    /// Equal roots are no reason to send nothing.
+    pub(super) fn not_in_sync(&mut self) {
+        self.in_sync_at = None;
+    }
+
     /// Sends nothing more until the peer says what it wants: some of what was sent was refused, and taken back.
     pub(super) fn pause(&mut self) {
         (self.state, self.in_sync_at, self.dictionary) = (State::Waiting, None, Dictionary::new());
