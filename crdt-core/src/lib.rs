@@ -129,8 +129,8 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Judgement, Position, Refusals,
-    Replica, RunPart, Window, Withdrawal, renew_identity,
+    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, FirstSync, Judgement, Loading, Part,
+    Position, Progress, Refusals, Replica, RunPart, Scanned, Serves, Window, Withdrawal, renew_identity,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};

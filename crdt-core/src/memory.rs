@@ -169,6 +169,11 @@ impl Store for MemoryStore {
         Ok(next.map(|(address, document)| (address.id, document.clone())).collect())
     }
 
+    fn document_estimate(&mut self) -> Result<u64, StoreError> {
+        let first = Address { collection: Name::from(""), id: DocumentId::from_u64(0) };
+        Ok(self.documents(first).count() as u64)
+    }
+
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
         self.log.push(record);
         Ok(())

@@ -187,6 +187,14 @@ pub trait Store {
         limit: usize,
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError>;
 
+    /// About how many documents there are, deleted ones included, if that is cheap to say; 0 when it is not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn document_estimate(&mut self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     /// Adds a step to the end of the change order.
     ///
     /// # Errors

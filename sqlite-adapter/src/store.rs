@@ -290,6 +290,11 @@ impl Store for SqliteStore {
         Ok(documents::after(&self.connection, &mut self.numbers, collection, after, limit)?)
     }
 
+    fn document_estimate(&mut self) -> Result<u64, StoreError> {
+        self.reading()?;
+        Ok(documents::estimate(&self.connection)?)
+    }
+
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
         self.writing()?;
         Ok(self.tail.append(&self.connection, &mut self.numbers, &mut self.documents, &record)?)

@@ -14,10 +14,12 @@
 //! | 11 | Welcome | you are let in, on these terms |
 //! | 12 | Refused | these changes of yours I did not take, and what I hold instead |
 //! | 13 | Heard | I know now what you refused |
+//! | 20 | Load | I hold nothing of others yet: send parts, and go on from here |
+//! | 21 | Part | cells of a first sync: apply at once, and how far this brings you |
 
 use alloc::vec::Vec;
 use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
-use crdt_core::{Dot, Fingerprint, Life, Refusal, ReplicaId};
+use crdt_core::{Dot, Fingerprint, FirstSync, Life, Limits, Progress, Refusal, ReplicaId};
 
 use crate::EndReason;
 use crate::door::{MAX_TOKEN_BYTES, PROOF_BYTES};
@@ -125,6 +127,15 @@ pub(crate) struct Refused<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part<'a> {
+    /// About how many documents there are; 0 when the sender does not say.
+    pub(crate) of: u64,
+    /// How far the run has come with these cells.
+    pub(crate) progress: Progress,
+    pub(crate) batch: &'a [u8],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message<'a> {
     Hello(Hello),
     Want(Want),
@@ -139,6 +150,8 @@ pub(crate) enum Message<'a> {
     Refused(Refused<'a>),
     /// Up to this number.
     Heard(u64),
+    Load(FirstSync),
+    Part(Part<'a>),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -157,6 +170,8 @@ const REFUSED: u8 = 12;
 const HEARD: u8 = 13;
 /// An ack after a refusal.
 const ACK_REFUSED: u8 = 14;
+const LOAD: u8 = 20;
+const PART: u8 = 21;
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -251,6 +266,19 @@ impl<'a> Message<'a> {
             Self::Heard(through) => {
                 out.push(HEARD);
                 put_unsigned(&mut out, *through);
+            }
+            Self::Load(load) => {
+                out.push(LOAD);
+                put_unsigned(&mut out, load.own);
+                if let Some(progress) = &load.resume {
+                    progress.put(&mut out);
+                }
+            }
+            Self::Part(part) => {
+                out.push(PART);
+                put_unsigned(&mut out, part.of);
+                part.progress.put(&mut out);
+                out.extend_from_slice(part.batch);
             }
         }
         out
@@ -351,11 +379,25 @@ impl<'a> Message<'a> {
                 return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
             }
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
+            LOAD => {
+                let own = reader.unsigned("a counter")?;
+                let resume = if reader.remaining() > 0 { Some(read_progress(&mut reader)?) } else { None };
+                Self::Load(FirstSync { own, resume })
+            }
+            PART => {
+                let (of, progress) =
+                    (reader.unsigned("a number of documents")?, read_progress(&mut reader)?);
+                return Ok(Self::Part(Part { of, progress, batch: reader.rest() }));
+            }
             tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
         };
         reader.finish()?;
         Ok(message)
     }
+}
+
+fn read_progress(reader: &mut Reader<'_>) -> Result<Progress, DecodeError> {
+    Progress::read(reader, Limits::DEFAULT.name_bytes)
 }
 
 fn read_root(reader: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {
@@ -401,6 +443,12 @@ pub(crate) fn read_dots(reader: &mut Reader<'_>) -> Result<Vec<Dot>, DecodeError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crdt_core::{Address, DocumentId, Scanned};
+
+    fn through() -> Progress {
+        let address = Address::new(&"tasks".into(), DocumentId::from_u64(7));
+        Progress { sequence: 300, scanned: Scanned::Through(address) }
+    }
 
     fn samples() -> Vec<Message<'static>> {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
@@ -437,6 +485,10 @@ mod tests {
                 batch: &[7, 8],
             }),
             Message::Heard(300),
+            Message::Load(FirstSync { own: 300, resume: None }),
+            Message::Load(FirstSync { own: 0, resume: Some(through()) }),
+            Message::Part(Part { of: 300, progress: through(), batch: &[9] }),
+            Message::Part(Part { of: 0, progress: Progress::start(7), batch: &[9] }),
         ]
     }
 
@@ -465,8 +517,10 @@ mod tests {
                     | Message::Push(_)
                     | Message::Token(Token { shown: Some(_), .. })
                     | Message::Refused(_)
+                    | Message::Part(_)
             );
-            let may_end_early = matches!(message, Message::Ack(_) | Message::Bye(_, Some(_)));
+            let may_end_early =
+                matches!(message, Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Load(_));
             for cut in 0..bytes.len() {
                 let back = Message::decode(&bytes[..cut]);
                 assert_ne!(back.as_ref().ok(), Some(&message));

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::loading::{self, Serves};
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
@@ -35,6 +36,8 @@ pub struct Window {
     pub head: Head,
     /// What had been seen of *other* replicas in that state, when the window reaches the head.
     pub context: Vec<Dot>,
+    /// What there was to serve in that state.
+    pub serves: Serves,
 }
 
 impl Window {
@@ -103,6 +106,10 @@ pub struct Applied {
     pub refused: u64,
     /// Nothing was applied, because the peer has to take something back first.
     pub held: bool,
+    /// A first sync ended here, at this position of our change order; see [`Serves::scan_before`].
+    pub loaded: Option<u64>,
+    /// What it loaded did not all come from this peer.
+    pub loaded_from_others: bool,
 }
 
 /// What becomes of a checkpoint that holds something which is refused.
@@ -201,7 +208,8 @@ impl<S: Store> Replica<S> {
             let mut context =
                 if next.sequence >= head.sequence { store.context_after(context_since)? } else { Vec::new() };
             vouched_for(store, &mut context)?;
-            Ok(Window { documents: found, next, head, context })
+            let serves = loading::serves(store)?;
+            Ok(Window { documents: found, next, head, context, serves })
         })
     }
 
@@ -312,6 +320,8 @@ impl<S: Store> Replica<S> {
             if keeps {
                 merge.keep_replaced();
             }
+            let before = merge.sequence();
+            let loaded = loading::end(store, &mut merge, checkpoint.peer)?;
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
                 merge_all(store, &mut merge, verdicts.admitted(documents))?;
@@ -325,12 +335,14 @@ impl<S: Store> Replica<S> {
             if index > 0 {
                 store.clear_staged(checkpoint.peer)?;
             }
-            let (cells, before) = (merge.cells, merge.sequence());
+            let cells = merge.cells;
             let event = conclude(store, merge, own, &checkpoint, judgement.is_none())?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
-            Ok((Applied { sequence, cells, refused, held: false }, event))
+            let loaded_from_others = loaded.is_some_and(|(_, alone)| !alone);
+            let loaded = loaded.map(|(position, _)| position);
+            Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);

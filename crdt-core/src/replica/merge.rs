@@ -135,6 +135,23 @@ impl<'m> Merge<'m> {
         Ok(self.listening.then_some(event))
     }
 
+    /// As [`Merge::finish`], but the step that it appends is empty: what changed is told to no peer by the change order.
+    pub(super) fn finish_untold<S: Store>(
+        mut self,
+        store: &mut S,
+        origin: Origin,
+    ) -> Result<Option<ChangeEvent>, StoreError> {
+        if self.documents.is_empty() {
+            return Ok(None);
+        }
+        (self.dots, self.documents) = (SmallSet::new(), SmallSet::new());
+        self.append(store)?;
+        let and_more = self.changes.len() > ChangeEvent::LISTED;
+        self.changes.truncate(ChangeEvent::LISTED);
+        let event = ChangeEvent { sequence: self.head.sequence, origin, documents: self.changes, and_more };
+        Ok(self.listening.then_some(event))
+    }
+
     /// Takes the next position of the change order, also when only the context rose.
     pub(super) fn append<S: Store>(&mut self, store: &mut S) -> Result<(), StoreError> {
         self.head.sequence += 1;

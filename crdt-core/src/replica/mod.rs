@@ -11,11 +11,13 @@
 //! | `mod.rs` | commit, read, the transaction guard |
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
+//! | `loading.rs` | the first sync, part by part |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `undo.rs` | what it takes to take an own change back |
 
 mod exchange;
+mod loading;
 mod merge;
 mod refuse;
 mod reject;
@@ -24,6 +26,7 @@ mod undo;
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
+pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
 

@@ -4,10 +4,12 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
+use crdt_core::{
+    Address, Applied, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store, Withdrawal,
+};
 
 use super::status::SessionError;
-use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Refused, Want};
+use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Part, Push, Refused, Want};
 
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
@@ -29,6 +31,10 @@ pub(super) struct Inbound {
     keeps_seen: bool,
     /// Tells this session with the peer from others.
     session: u64,
+    /// Its changes are judged, so all of a run is looked at before any of it is taken.
+    judges: bool,
+    /// We asked for a first sync, in parts.
+    first_sync: Option<FirstSync>,
 }
 
 /// Whether nothing is taken from a peer that has something to take back.
@@ -64,7 +70,10 @@ impl Inbound {
         self.peer_counter = seen.get(hello.replica).max(claimed);
         replica.begin_session(hello.life, session)?;
         self.session = session;
+        let new = self.cursor == 0 && hello.sequence > 0 && !self.judges;
+        self.first_sync = if new { replica.first_sync(hello.life, scope)? } else { None };
         let whole = !self.keeps_seen
+            && self.first_sync.is_none()
             && self.cursor == 0
             && seen.len() <= MAX_VECTOR_ENTRIES
             && hello.root != head.root;
@@ -73,6 +82,42 @@ impl Inbound {
             seen_of_you: self.peer_counter,
             seen: whole.then(|| seen.iter().collect()),
         })
+    }
+
+    /// What is said of a first sync before the want.
+    pub(super) const fn first_sync(&self) -> Option<&FirstSync> {
+        self.first_sync.as_ref()
+    }
+
+    /// A part of a first sync. `None` when it was put aside, because meanwhile another peer's has come to its end.
+    pub(super) fn part<S: Store>(
+        &self,
+        replica: &mut Replica<S>,
+        peer: &Hello,
+        part: Part<'_>,
+    ) -> Result<Option<(Applied, Loading)>, SessionError> {
+        if self.first_sync.is_none() {
+            return Err(SessionError::Unexpected("a part of a first sync"));
+        }
+        let documents = decode(part.batch, &mut Dictionary::new(), replica.limits())?;
+        let loaded = replica.load(crdt_core::Part {
+            peer: peer.life,
+            replica: peer.replica,
+            scope: self.scope,
+            session: self.session,
+            progress: part.progress,
+            of: part.of,
+            documents,
+        })?;
+        if loaded.is_none() {
+            replica.stage(peer.life, self.session, part.batch)?;
+        }
+        Ok(loaded)
+    }
+
+    /// Whether the peer's changes are judged.
+    pub(super) fn judge(&mut self, judges: bool) {
+        self.judges = judges;
     }
 
     pub(super) fn chunk<S: Store>(

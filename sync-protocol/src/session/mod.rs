@@ -1,5 +1,6 @@
 //! [`Session`]: one conversation with one peer.
 
+mod first_sync;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -374,8 +375,17 @@ impl Session {
         } else {
             peer.welcomed(Terms::OPEN);
         }
-        self.control.extend(want.map(|want| Message::Want(want).encode()));
+        self.ask(want);
         Ok(())
+    }
+
+    /// Says what we want, as soon as that is known.
+    fn ask(&mut self, want: Option<Want>) {
+        let Some(want) = want else { return };
+        if let Some(first_sync) = self.inbound.first_sync() {
+            self.control.push_back(Message::Load(first_sync.clone()).encode());
+        }
+        self.control.push_back(Message::Want(want).encode());
     }
 
     /// Asks our guard about the peer's token.
@@ -399,6 +409,7 @@ impl Session {
                 // What was refused last time has to be taken back before anything else is asked for.
                 self.inbound.hold_while(obeys, refused > 0);
                 self.inbound.tell_seen(rights.terms().reads == Reads::Everything);
+                self.inbound.judge(!rights.terms().writes_all);
                 let want = match peer.welcome() {
                     Some(welcome) if !self.inbound.holds() => Some(self.inbound.greet(
                         replica,
@@ -412,7 +423,7 @@ impl Session {
                 self.outbound.refused(refused);
                 let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
                 self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
-                self.control.extend(want.map(|want| Message::Want(want).encode()));
+                self.ask(want);
             }
             Err(refusal) => {
                 let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
@@ -445,7 +456,7 @@ impl Session {
         let terms = Terms::from(welcome);
         peer.welcomed(terms);
         self.events.push_back(SessionEvent::Admitted(terms));
-        self.control.extend(want.map(|want| Message::Want(want).encode()));
+        self.ask(want);
         Ok(())
     }
 
@@ -474,15 +485,27 @@ impl Session {
                     // That its root is ours would tell such a peer that it has guessed what is hidden.
                     self.outbound.not_in_sync();
                 }
-                let way = self.outbound.start(&head, &want)?;
+                let serves = replica.serves()?;
+                let way = self.outbound.start(&head, serves, &want)?;
                 self.events.push_back(SessionEvent::Sending(way));
             }
             // Said before the peer took back what we refused; it will be said again.
-            Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_) if self.inbound.holds() => {}
+            Message::Chunk(_) | Message::Part(_) | Message::Checkpoint(_) | Message::Push(_)
+                if self.inbound.holds() => {}
+            Message::Load(asked) => self.outbound.load(replica, asked, peer.hello.replica)?,
+            Message::Part(part) => {
+                let loaded = self.inbound.part(replica, &peer.hello, part)?;
+                self.loaded(loaded);
+            }
             Message::Chunk(batch) => self.inbound.chunk(replica, &peer.hello, batch)?,
             Message::Checkpoint(checkpoint) => {
                 let root = checkpoint.root;
+                let seen = self.inbound.first_sync().map(|_| checkpoint.context.clone());
                 let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge)?;
+                if let Some(position) = applied.loaded {
+                    let seen = seen.unwrap_or_default();
+                    self.outbound.loaded(position, applied.loaded_from_others.then_some(&seen));
+                }
                 self.applied(replica, &applied, true);
                 if !applied.held {
                     self.compare(replica, root);
@@ -540,6 +563,15 @@ impl Session {
         Ok(())
     }
 
+    /// Tells of a part of our first sync. What it changed here is not told by our change order.
+    fn loaded(&mut self, loaded: Option<(crdt_core::Applied, crdt_core::Loading)>) {
+        let Some((applied, crdt_core::Loading { documents, of })) = loaded else { return };
+        if let Some(sequence) = applied.sequence {
+            self.outbound.pass_untold(sequence);
+        }
+        self.events.push_back(SessionEvent::Progress { documents, of });
+    }
+
     /// Once the peer has heard of all refusals, it is asked for the rest.
     fn release<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
         if !self.inbound.holds() {
@@ -552,7 +584,7 @@ impl Session {
             let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
             let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
             self.inbound.let_go();
-            self.control.push_back(Message::Want(want).encode());
+            self.ask(Some(want));
         }
         Ok(())
     }
@@ -586,6 +618,8 @@ impl Session {
         // while we have something that it does not know.
         let head = if checkpoint && reads_all { replica.head().ok() } else { None };
         let root = head.filter(|head| self.outbound.has_told(head)).map(|head| head.root);
+        // While we load it is of more than we tell.
+        let root = root.filter(|_| replica.serves().is_ok_and(|serves| !serves.loading));
         if applied.refused > self.outbound.refusals_due() {
             self.outbound.refused(applied.refused);
             self.events.push_back(SessionEvent::Refusing { last: applied.refused });
@@ -614,8 +648,9 @@ impl Session {
         if !self.outbound.caught_up() || !self.inbound.caught_up() || !self.expects_equal_roots() {
             return;
         }
-        let Ok(head) = replica.head() else { return };
-        if !self.outbound.has_told(&head) || head.root == peer_root {
+        let (Ok(head), Ok(serves)) = (replica.head(), replica.serves()) else { return };
+        let loading = serves.loading || (self.outbound.peer_loads() && peer_root == Fingerprint::EMPTY);
+        if loading || !self.outbound.has_told(&head) || head.root == peer_root {
             return;
         }
         self.events.push_back(SessionEvent::RootsDiffer { repairing: !self.repaired });

@@ -10,9 +10,11 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
 use crdt_core::{
-    Address, Document, Dot, Fingerprint, Head, Life, Position, Replica, Store, VersionVector, Window,
+    Address, Document, Dot, Fingerprint, FirstSync, Head, Life, Position, Replica, Serves, Store, VersionVector,
+    Window,
 };
 
+use super::first_sync::Loader;
 use super::refusals::Refusals;
 use super::status::{SessionError, Way};
 use crate::door::{Authorize, Reads, Terms};
@@ -49,6 +51,16 @@ pub(super) struct Outbound {
     refusals: Refusals,
     /// The peer may not read everything, so what we have seen says nothing about what it has.
     partial: bool,
+    /// The look at every document is over, and what was committed meanwhile has not been read yet.
+    scan_ended: bool,
+    /// The peer holds nothing of others yet, and gets its run in parts.
+    loader: Option<Loader>,
+    /// It said so.
+    peer_loads: bool,
+    /// We loaded until here, all of it from this peer: it has what we do not tell by our change order.
+    loaded_from_peer: u64,
+    /// We loaded from this peer and from others: what this one has seen.
+    peer_seen: VersionVector,
 }
 
 #[derive(Debug, Default)]
@@ -86,17 +98,19 @@ impl Outbound {
     }
 
     /// The peer said what it wants. It may say so again, for everything, when the roots turn out to differ.
-    pub(super) fn start(&mut self, head: &Head, want: &Want) -> Result<Way, SessionError> {
+    pub(super) fn start(&mut self, head: &Head, serves: Serves, want: &Want) -> Result<Way, SessionError> {
         match self.state {
             State::Waiting => {}
             State::Live(_) if want.cursor == 0 && want.seen.is_none() => self.in_sync_at = None,
             _ => return Err(SessionError::Unexpected("a second want")),
         }
-        let has_cursor = want.cursor > 0 && want.cursor <= head.sequence;
+        let has_cursor = want.cursor > 0 && want.cursor <= head.sequence && want.cursor >= serves.scan_before;
         self.context_since = if has_cursor { want.cursor } else { 0 };
         let (state, way) = match (self.in_sync_at, &want.seen) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
+            // What is being loaded is not passed on, and is not in the change order.
+            _ if serves.loading => (State::Steps(Position::default()), Way::Resume),
             (None, Some(seen)) => {
                 let seen = seen.iter().copied().collect();
                 (State::Scan { seen, after: None, start: head.sequence }, Way::VersionVector)
@@ -106,7 +120,66 @@ impl Outbound {
             }
         };
         (self.state, self.way) = (state, Some(way));
+        match (&mut self.state, &mut self.loader) {
+            (State::Scan { seen, after, start }, Some(loader)) => {
+                (*seen, *start) = (core::mem::take(&mut loader.seen), loader.sequence());
+                match loader.scan_after() {
+                    Some(from) => *after = from,
+                    None => self.state = State::Steps(Position { sequence: *start, documents: 0 }),
+                }
+            }
+            _ => self.loader = None,
+        }
         Ok(way)
+    }
+
+    /// The peer said, before it says what it wants, that it holds nothing of others yet.
+    pub(super) fn load<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        asked: FirstSync,
+        peer: crdt_core::ReplicaId,
+    ) -> Result<(), SessionError> {
+        if !matches!(self.state, State::Waiting) {
+            return Err(SessionError::Unexpected("a first sync after a want"));
+        }
+        (self.loader, self.peer_loads) = (Some(Loader::new(replica, asked, peer)?), true);
+        Ok(())
+    }
+
+    /// True when the peer said that it holds nothing of others yet: then it may have no root to tell.
+    pub(super) const fn peer_loads(&self) -> bool {
+        self.peer_loads
+    }
+
+    /// Our own first sync came to its end at a position of our change order. What the peer has seen is needed only when
+    /// not all of it came from this peer.
+    pub(super) fn loaded(&mut self, position: u64, peer_seen: Option<&[Dot]>) {
+        match peer_seen {
+            None => self.loaded_from_peer = position,
+            Some(seen) => self.peer_seen = seen.iter().copied().collect(),
+        }
+        self.pass_untold(position);
+    }
+
+    /// A step of ours that tells nothing.
+    pub(super) fn pass_untold(&mut self, sequence: u64) {
+        if let State::Live(position) = &mut self.state
+            && position.sequence + 1 == sequence
+        {
+            position.sequence = sequence;
+        }
+    }
+
+    /// When what was loaded meanwhile is not in the change order and the peer does not have it: looks at every document.
+    fn looks_again(&mut self, window: &Window, from: u64) -> bool {
+        let due = window.serves.scan_before;
+        if from >= due || self.loaded_from_peer >= due {
+            return false;
+        }
+        (self.context_since, self.loader) = (0, None);
+        self.state = State::Scan { seen: self.peer_seen.clone(), after: None, start: window.head.sequence };
+        true
     }
 
     /// Equal roots are no reason to send nothing.
@@ -132,9 +205,11 @@ impl Outbound {
         self.partial = partial;
         let may_read = |address: &Address| !partial || rights.may_read(address);
         loop {
-            let last_of_run = self.queue.len() <= 1 && matches!(self.state, State::Closing(_));
-            if !last_of_run && let Some(batch) = self.queue.pop_front() {
-                return Ok(Some(Message::Chunk(&encode(&mut Dictionary::new(), &batch)).encode()));
+            if !self.may_be_last() && let Some(batch) = self.queue.pop_front() {
+                return Ok(Some(match &mut self.loader {
+                    Some(loader) => loader.part(&batch, self.queue.front()),
+                    None => Message::Chunk(&encode(&mut Dictionary::new(), &batch)).encode(),
+                }));
             }
             match &mut self.state {
                 State::Waiting => return Ok(None),
@@ -143,7 +218,11 @@ impl Outbound {
                     replica.offer()?;
                     let start = *start;
                     *after = page.after;
+                    if let Some(loader) = &mut self.loader {
+                        loader.scanned(after.as_ref());
+                    }
                     if after.is_none() {
+                        self.scan_ended = true;
                         self.state = State::Steps(Position { sequence: start, documents: 0 });
                     }
                     let mut documents = page.documents;
@@ -151,9 +230,16 @@ impl Outbound {
                     self.queue.extend(batches(documents));
                 }
                 State::Steps(position) => {
-                    let mut window =
-                        replica.window_for_peer(*position, PAGE, self.context_since, skip(echoes))?;
+                    let from = *position;
+                    self.scan_ended = false;
+                    let mut window = replica.window_for_peer(from, PAGE, self.context_since, skip(echoes))?;
                     self.sending(replica, &window)?;
+                    if self.looks_again(&window, from.sequence) {
+                        continue;
+                    }
+                    if let Some(loader) = &mut self.loader {
+                        loader.stepped(window.next.sequence);
+                    }
                     window.documents.retain(|(address, _)| may_read(address));
                     self.advance_run(window);
                 }
@@ -169,6 +255,9 @@ impl Outbound {
                     let mut window =
                         replica.window_for_peer(position, PAGE, self.context_since, skip(echoes))?;
                     self.sending(replica, &window)?;
+                    if self.looks_again(&window, position.sequence) {
+                        continue;
+                    }
                     window.documents.retain(|(address, _)| may_read(address));
                     if let Some(push) = self.push(window) {
                         return Ok(Some(push));
@@ -176,6 +265,15 @@ impl Outbound {
                 }
             }
         }
+    }
+
+    /// The next batch may turn out to be the last one of the run, which goes with the checkpoint.
+    fn may_be_last(&self) -> bool {
+        let looking = match self.state {
+            State::Scan { .. } | State::Closing(_) => true,
+            _ => self.scan_ended,
+        };
+        self.queue.len() <= 1 && looking
     }
 
     /// Makes sure that what was read may leave: it is durable, and it is ours.
@@ -196,7 +294,12 @@ impl Outbound {
                 // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it costs the peer bytes, not changes.
                 context.clear();
             }
-            State::Closing(Closing { head: window.head, context })
+            let mut head = window.head;
+            if window.serves.loading {
+                // It is of more than is served.
+                head.root = Fingerprint::EMPTY;
+            }
+            State::Closing(Closing { head, context })
         } else {
             State::Steps(window.next)
         };
@@ -213,6 +316,7 @@ impl Outbound {
             context.push(Dot::new(head.replica, head.counter));
         }
         let sequence = head.sequence;
+        self.loader = None;
         self.state = State::Live(Position { sequence, documents: 0 });
         (self.told, self.awaiting, self.context_since) = (sequence, sequence, sequence);
         self.told_counter = head.counter;
@@ -227,7 +331,7 @@ impl Outbound {
             self.advance_run(window);
             return None;
         }
-        let Window { documents, next, head, mut context } = window;
+        let Window { documents, next, head, mut context, .. } = window;
         self.state = State::Live(next);
         let mut own = head.counter - self.told_counter;
         if self.partial {
@@ -249,11 +353,13 @@ impl Outbound {
     /// be taken past with the acknowledgement.
     pub(super) fn pass_echo(&mut self, sequence: u64) -> u64 {
         match &mut self.state {
-            State::Live(position) if position.sequence == self.told && self.told + 1 == sequence => {
+            State::Live(position) if position.sequence + 1 == sequence => {
+                // Steps that tell nothing may have been passed since it was last told.
+                let steps = sequence - self.told;
                 position.sequence = sequence;
                 self.told = sequence;
                 self.context_since = sequence;
-                1
+                steps
             }
             _ => 0,
         }

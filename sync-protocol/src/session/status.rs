@@ -15,7 +15,7 @@ pub enum Way {
     Resume,
     /// They never met: every document is looked at, and what the peer's version vector lacks is sent.
     VersionVector,
-    /// The peer has seen too many replicas to say which: everything is sent.
+    /// The peer holds nothing of others yet, or has seen too many replicas to say which: everything is sent.
     Full,
 }
 
@@ -44,6 +44,14 @@ pub enum SessionEvent {
         cells: u64,
         /// It was the end of a run, not a live change.
         checkpoint: bool,
+    },
+    /// A part of our first sync was applied. Until its first checkpoint this replica is
+    /// [loading](crdt_core::Replica::loading), and a view of it incomplete.
+    Progress {
+        /// Documents that came so far, those of earlier sessions included.
+        documents: u64,
+        /// About how many there are to come in all; 0 when the peer did not say.
+        of: u64,
     },
     /// The peer has durably applied our changes up to here.
     Acknowledged {
