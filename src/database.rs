@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crdt_core::{
-    ChangeEvent, Collection, Committed, DocumentId, DocumentView, Durability, Name, Replica, ReplicaId,
+    ChangeEvent, Collection, Committed, DocumentId, DocumentView, Durability, Loading, Name, Replica,
+    ReplicaId,
 };
 use sqlite_adapter::{Identity, Opened, Report, SqliteStore};
 
@@ -136,6 +137,26 @@ impl Database {
     /// [`Error::Store`].
     pub fn replica_id(&self) -> Result<ReplicaId, Error> {
         Ok(self.with(Replica::head)?.replica)
+    }
+
+    /// How far the first sync of this database has come; `None` when it has come to its end, or never began. Until then
+    /// what the database shows is incomplete, also across restarts: tell the user that it is loading.
+    ///
+    /// Every part that comes calls the [watchers](Database::watch), who can ask here.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn loading(&self) -> Result<Option<Loading>, Error> {
+        self.with(Replica::loading)
+    }
+
+    /// Waits no longer for the rest of a first sync that was cut, because the peer is gone for good, say: what came is taken
+    /// as it is, incomplete transactions included. False when nothing was loading.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn stop_loading(&self) -> Result<bool, Error> {
+        self.with(Replica::stop_loading)
     }
 
     /// Checks the file: SQLite's own check, and whether what is stored sums up to the fingerprint. Reads everything.

@@ -99,8 +99,8 @@ pub use watch::Watch;
 
 pub use crdt_core::{
     ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
-    Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId,
-    Resolver, Sibling, Value, resolve,
+    Dot, Durability, FieldChange, FieldType, Fields, Loading, MapView, Name, Origin, Payload, Reading,
+    ReplicaId, Resolver, Sibling, Value, resolve,
 };
 
 /// README's code, compiled and run with the tests.

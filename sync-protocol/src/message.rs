@@ -267,19 +267,8 @@ impl<'a> Message<'a> {
                 out.push(HEARD);
                 put_unsigned(&mut out, *through);
             }
-            Self::Load(load) => {
-                out.push(LOAD);
-                put_unsigned(&mut out, load.own);
-                if let Some(progress) = &load.resume {
-                    progress.put(&mut out);
-                }
-            }
-            Self::Part(part) => {
-                out.push(PART);
-                put_unsigned(&mut out, part.of);
-                part.progress.put(&mut out);
-                out.extend_from_slice(part.batch);
-            }
+            Self::Load(load) => put_load(&mut out, load),
+            Self::Part(part) => put_part(&mut out, part),
         }
         out
     }
@@ -379,21 +368,39 @@ impl<'a> Message<'a> {
                 return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
             }
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
-            LOAD => {
-                let own = reader.unsigned("a counter")?;
-                let resume = if reader.remaining() > 0 { Some(read_progress(&mut reader)?) } else { None };
-                Self::Load(FirstSync { own, resume })
-            }
-            PART => {
-                let (of, progress) =
-                    (reader.unsigned("a number of documents")?, read_progress(&mut reader)?);
-                return Ok(Self::Part(Part { of, progress, batch: reader.rest() }));
-            }
+            LOAD => Self::Load(read_load(&mut reader)?),
+            PART => return read_part(reader).map(Self::Part),
             tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
         };
         reader.finish()?;
         Ok(message)
     }
+}
+
+fn put_load(out: &mut Vec<u8>, load: &FirstSync) {
+    out.push(LOAD);
+    put_unsigned(out, load.own);
+    if let Some(progress) = &load.resume {
+        progress.put(out);
+    }
+}
+
+fn read_load(reader: &mut Reader<'_>) -> Result<FirstSync, DecodeError> {
+    let own = reader.unsigned("a counter")?;
+    let resume = if reader.remaining() > 0 { Some(read_progress(reader)?) } else { None };
+    Ok(FirstSync { own, resume })
+}
+
+fn put_part(out: &mut Vec<u8>, part: &Part<'_>) {
+    out.push(PART);
+    put_unsigned(out, part.of);
+    part.progress.put(out);
+    out.extend_from_slice(part.batch);
+}
+
+fn read_part(mut reader: Reader<'_>) -> Result<Part<'_>, DecodeError> {
+    let (of, progress) = (reader.unsigned("a number of documents")?, read_progress(&mut reader)?);
+    Ok(Part { of, progress, batch: reader.rest() })
 }
 
 fn read_progress(reader: &mut Reader<'_>) -> Result<Progress, DecodeError> {
@@ -446,7 +453,7 @@ mod tests {
     use crdt_core::{Address, DocumentId, Scanned};
 
     fn through() -> Progress {
-        let address = Address::new(&"tasks".into(), DocumentId::from_u64(7));
+        let address = Address { collection: "tasks".into(), id: DocumentId::from_u64(7) };
         Progress { sequence: 300, scanned: Scanned::Through(address) }
     }
 

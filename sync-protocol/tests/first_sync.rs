@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crdt_core::{DocumentId, Durability, MemoryStore, Replica, ReplicaId, Store, TransactionError};
 use support::{START_MS, assert_equal, declared, replica, set, title};
+use sync_protocol::bundle;
 use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::drive::{exchange_in_memory, pump};
 use sync_protocol::{Config, Session, SessionError, SessionEvent, Way};
@@ -65,11 +66,8 @@ impl Line {
                 if left == 0 {
                     return Ok(true);
                 }
-                let message = if to_b {
-                    self.at_a.transmit(a, START_MS)?
-                } else {
-                    self.at_b.transmit(b, START_MS)?
-                };
+                let message =
+                    if to_b { self.at_a.transmit(a, START_MS)? } else { self.at_b.transmit(b, START_MS)? };
                 let Some(message) = message else { continue };
                 (left, moved) = (left - 1, true);
                 self.bytes += message.len() as u64;
@@ -289,10 +287,8 @@ fn two_peers_at_once() {
     let mut b = replica(2);
     let (mut with_a, mut with_c) = (Line::new(1), Line::new(3));
     loop {
-        let (one, other) = (
-            with_a.carry(&mut a, &mut b, 1).unwrap(),
-            with_c.carry(&mut c, &mut b, 1).unwrap(),
-        );
+        let (one, other) =
+            (with_a.carry(&mut a, &mut b, 1).unwrap(), with_c.carry(&mut c, &mut b, 1).unwrap());
         if !one && !other {
             break;
         }
@@ -409,4 +405,24 @@ fn who_waits_no_longer_passes_on_what_it_has() {
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
     assert_equal(&mut a, &mut b);
     assert_equal(&mut third, &mut b);
+}
+
+#[test]
+fn a_bundle_for_a_peer_covers_what_was_loaded_after_its_last_ack() {
+    let (mut a, mut b, mut third) = (filled(1, 200), replica(2), replica(3));
+    write(&mut b, 8_000, "its own");
+    Line::new(1).carry(&mut a, &mut b, 10).unwrap();
+    // The third one acknowledges all that a loading replica tells.
+    exchange_in_memory(&mut b, &mut third, START_MS).unwrap();
+    let mut file = Vec::new();
+    let export = |b: &mut Replica<MemoryStore>, file: &mut Vec<u8>| {
+        bundle::export(b, &bundle::For::Peer(ReplicaId::from_u64(3)), file, START_MS)
+    };
+    assert!(matches!(export(&mut b, &mut file), Err(bundle::ExportError::Loading)));
+    Line::new(3).finish(&mut a, &mut b);
+    file.clear();
+    export(&mut b, &mut file).unwrap();
+    let imported = bundle::import(&mut third, &file[..]).unwrap();
+    assert!(imported.in_sync && imported.missing.is_none(), "{imported:?}");
+    assert_same(&mut third, &mut b);
 }

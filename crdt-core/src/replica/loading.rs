@@ -26,6 +26,9 @@ use crate::{Name, ReplicaId};
 const LOADING: &[u8] = b"loading";
 const LOADED: &[u8] = b"loaded";
 
+/// Documents that a replica may hold and still be new.
+const HARDLY_ANY: usize = 16;
+
 /// How far the look at every document has come that a first sync begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scanned {
@@ -267,9 +270,12 @@ fn conclude<S: Store>(store: &mut S, merge: &mut Merge<'_>) -> Result<u64, Store
     Ok(merge.sequence())
 }
 
-/// Nothing of others was ever taken over.
+/// Nothing of others was ever taken over, and there is hardly anything of one's own that halves of transactions could
+/// show beside.
 fn is_new<S: Store>(store: &mut S) -> Result<bool, StoreError> {
-    Ok(store.context_len()? == 0 && store.peers()?.iter().all(|peer| peer.cursor == 0))
+    Ok(store.context_len()? == 0
+        && store.peers()?.iter().all(|peer| peer.cursor == 0)
+        && store.documents_after(None, HARDLY_ANY + 1)?.len() <= HARDLY_ANY)
 }
 
 fn state<S: Store>(store: &mut S) -> Result<Option<Loading>, StoreError> {

@@ -56,6 +56,10 @@ pub enum ExportError {
         "this database follows a server, and a bundle would spread what it may refuse; export at the server"
     )]
     Follows,
+    /// The first sync of this store has not come to its end, and a bundle would spread halves of transactions. Sync, or
+    /// give up what is missing with [`Replica::stop_loading`].
+    #[error("the first sync of this database has not come to its end; sync, then export")]
+    Loading,
     /// The store was given a new identity meanwhile. Export again.
     #[error("this store was given a new identity while it was exported; export again")]
     IdentityChanged,
@@ -118,8 +122,11 @@ pub fn export(
 }
 
 /// From where on, and what is told of peers.
-fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<(Head, Base, Acks), StoreError> {
-    let (head, peers) = (replica.head()?, replica.peers()?);
+fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<(Head, Base, Acks), ExportError> {
+    let (head, peers, serves) = (replica.head()?, replica.peers()?, replica.serves()?);
+    if serves.loading {
+        return Err(ExportError::Loading);
+    }
     let is_addressee = |id: ReplicaId| !matches!(audience, For::Peer(peer) if *peer != id);
     let base = match audience {
         For::Holder(seen) => Base::Seen(seen.iter().collect()),
@@ -128,7 +135,8 @@ fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<(Head, Bas
             // One id may have had several lives; what all of them have is surely there.
             let acked = peers.iter().filter(|peer| is_addressee(peer.replica)).map(|peer| peer.acked).min();
             // An ack beyond the head is of a history that this store has lost.
-            match acked.filter(|acked| *acked <= head.sequence) {
+            // One from before our own first sync does not cover what that brought.
+            match acked.filter(|acked| (serves.scan_before..=head.sequence).contains(acked)) {
                 None | Some(0) => Base::Seen(Vec::new()),
                 Some(acked) => Base::Position(acked),
             }

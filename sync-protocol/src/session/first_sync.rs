@@ -53,13 +53,9 @@ impl Loader {
         self.progress.sequence
     }
 
-    /// The document after which to go on looking; `None` when all were looked at.
-    pub(super) fn scan_after(&self) -> Option<Option<Address>> {
-        match &self.progress.scanned {
-            Scanned::Nothing => Some(None),
-            Scanned::Through(address) => Some(Some(address.clone())),
-            Scanned::Everything => None,
-        }
+    /// What was looked at.
+    pub(super) fn looked_at(&self) -> Scanned {
+        self.progress.scanned.clone()
     }
 
     /// A page of documents was read, up to one; `None` when it was the last page.

@@ -569,6 +569,7 @@ impl Session {
         if let Some(sequence) = applied.sequence {
             self.outbound.pass_untold(sequence);
         }
+        self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint: false });
         self.events.push_back(SessionEvent::Progress { documents, of });
     }
 

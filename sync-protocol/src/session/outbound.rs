@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
 use crdt_core::{
-    Address, Document, Dot, Fingerprint, FirstSync, Head, Life, Position, Replica, Serves, Store, VersionVector,
-    Window,
+    Address, Document, Dot, Fingerprint, FirstSync, Head, Life, Position, Replica, Scanned, Serves, Store,
+    VersionVector, Window,
 };
 
 use super::first_sync::Loader;
@@ -123,9 +123,12 @@ impl Outbound {
         match (&mut self.state, &mut self.loader) {
             (State::Scan { seen, after, start }, Some(loader)) => {
                 (*seen, *start) = (core::mem::take(&mut loader.seen), loader.sequence());
-                match loader.scan_after() {
-                    Some(from) => *after = from,
-                    None => self.state = State::Steps(Position { sequence: *start, documents: 0 }),
+                match loader.looked_at() {
+                    Scanned::Nothing => {}
+                    Scanned::Through(address) => *after = Some(address),
+                    Scanned::Everything => {
+                        self.state = State::Steps(Position { sequence: *start, documents: 0 });
+                    }
                 }
             }
             _ => self.loader = None,
@@ -205,7 +208,9 @@ impl Outbound {
         self.partial = partial;
         let may_read = |address: &Address| !partial || rights.may_read(address);
         loop {
-            if !self.may_be_last() && let Some(batch) = self.queue.pop_front() {
+            if !self.may_be_last()
+                && let Some(batch) = self.queue.pop_front()
+            {
                 return Ok(Some(match &mut self.loader {
                     Some(loader) => loader.part(&batch, self.queue.front()),
                     None => Message::Chunk(&encode(&mut Dictionary::new(), &batch)).encode(),

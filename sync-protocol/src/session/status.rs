@@ -42,7 +42,7 @@ pub enum SessionEvent {
     Applied {
         /// Cells that changed here.
         cells: u64,
-        /// It was the end of a run, not a live change.
+        /// It was the end of a run, not a live change or a part of a first sync.
         checkpoint: bool,
     },
     /// A part of our first sync was applied. Until its first checkpoint this replica is
