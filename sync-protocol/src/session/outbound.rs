@@ -22,6 +22,8 @@ use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, 
 
 /// Documents read at a time.
 pub(super) const PAGE: usize = 256;
+/// The same of the change order in a first sync, which can go on only after what was read at a time.
+const LOADER_PAGE: usize = 64;
 /// About how many bytes of cells go into one message.
 const MESSAGE_WEIGHT: usize = 64 << 10;
 
@@ -232,12 +234,13 @@ impl Outbound {
                     }
                     let mut documents = page.documents;
                     documents.retain(|(address, _)| may_read(address));
-                    self.queue.extend(batches(documents));
+                    self.enqueue(documents);
                 }
                 State::Steps(position) => {
                     let from = *position;
                     self.scan_ended = false;
-                    let mut window = replica.window_for_peer(from, PAGE, self.context_since, skip(echoes))?;
+                    let page = self.loader.as_ref().map_or(PAGE, |_| LOADER_PAGE);
+                    let mut window = replica.window_for_peer(from, page, self.context_since, skip(echoes))?;
                     self.sending(replica, &window)?;
                     if self.looks_again(&window, from.sequence) {
                         continue;
@@ -270,6 +273,13 @@ impl Outbound {
                 }
             }
         }
+    }
+
+    /// Cuts documents into batches; what was kept back because it may have been the last one is filled up.
+    fn enqueue(&mut self, documents: Batch) {
+        let mut batch = self.queue.pop_back().unwrap_or_default();
+        batch.extend(documents);
+        self.queue.extend(batches(batch));
     }
 
     /// The next batch may turn out to be the last one of the run, which goes with the checkpoint.
@@ -308,7 +318,7 @@ impl Outbound {
         } else {
             State::Steps(window.next)
         };
-        self.queue.extend(batches(window.documents));
+        self.enqueue(window.documents);
     }
 
     fn checkpoint(&mut self) -> Vec<u8> {
