@@ -1,6 +1,6 @@
 //! [`Error`]: everything that can go wrong with a database.
 
-use crdt_core::{ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, StoreError};
+use crdt_core::{ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, StoreError, SubscribeError};
 
 /// What went wrong. Unless the variant says otherwise, nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,15 @@ impl From<OpenError> for Error {
         match error {
             OpenError::Store(error) => Self::Store(error),
             OpenError::Limit(error) => Self::Limit(error),
+        }
+    }
+}
+
+impl From<SubscribeError> for Error {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Store(error) => Self::Store(error),
+            SubscribeError::Limit(error) => Self::Limit(error),
         }
     }
 }

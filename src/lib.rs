@@ -100,7 +100,7 @@ pub use watch::Watch;
 pub use crdt_core::{
     ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
     Dot, Durability, FieldChange, FieldType, Fields, Loading, MapView, Name, Origin, Payload, Reading,
-    ReplicaId, Resolver, Sibling, Value, resolve,
+    ReplicaId, Resolver, Scope, Sibling, Value, resolve,
 };
 
 /// README's code, compiled and run with the tests.

@@ -107,6 +107,7 @@ mod replica;
 mod replica_id;
 pub mod resolve;
 mod schema;
+mod scope;
 mod small_map;
 mod store;
 mod transaction;
@@ -129,10 +130,11 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, FirstSync, Judgement, Loading, Part,
-    Position, Progress, Refusals, Replica, RunPart, Scanned, Serves, Window, Withdrawal, renew_identity,
+    Applied, ApplyError, Asked, Checkpoint, CommitError, Committed, Difference, FirstSync, Judgement, Loading, Part,
+    Position, Progress, Refusals, Replica, RunPart, Scanned, Serves, SubscribeError, Subscription, Window, Within, Withdrawal, renew_identity,
 };
 pub use replica_id::ReplicaId;
+pub use scope::Scope;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
 pub use store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
 pub use transaction::{OpenError, Transaction, TransactionError};

@@ -145,6 +145,11 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
+        self.remove(Key::Document(address.clone()));
+        Ok(())
+    }
+
     fn documents_after(
         &mut self,
         after: Option<&Address>,

@@ -166,6 +166,13 @@ pub trait Store {
         collection: &Collection,
     ) -> Result<(), StoreError>;
 
+    /// Takes a document out, as if it had never been there. Steps of the change order may go on to name it: then
+    /// [`Store::log_after`] leaves it out, or [`Store::document`] does not find it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError>;
+
     /// The next documents after one, in the order of addresses; deleted ones included.
     ///
     /// # Errors

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use crate::document::{Address, Document, DocumentId, DocumentMut, DocumentView, EditError, Path, Working};
 use crate::limits::{LimitExceeded, Limits};
-use crate::replica::drop_rejected;
+use crate::replica::{counted, drop_rejected};
 use crate::schema::Collections;
-use crate::small_map::SmallMap;
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Store, StoreError};
 use crate::{Change, Dot, Name};
 
@@ -22,6 +22,10 @@ pub struct Transaction<'r> {
     /// The change as it began, to see whether its stamp had to be raised.
     began: Change,
     documents: SmallMap<Address, (Arc<Document>, Working)>,
+    /// This replica has evicted documents, or may have.
+    was_partial: bool,
+    /// Documents that are not there, but what was counted here before they went is known.
+    restored: SmallSet<Address>,
 }
 
 /// What a transaction wrote into one document.
@@ -31,6 +35,8 @@ pub(crate) struct Written {
     pub(crate) delta: Document,
     /// What the edits made of the document; the merge of the delta has to come to the same.
     pub(crate) after: Document,
+    /// What was before is not stored: it is what was counted in a document that is not there.
+    pub(crate) restored: bool,
 }
 
 /// A document that a transaction cannot open. Nothing was changed; the transaction can go on.
@@ -50,8 +56,10 @@ impl<'r> Transaction<'r> {
         collections: &'r Collections,
         limits: &'r Limits,
         change: Change,
+        was_partial: bool,
     ) -> Self {
-        Self { store, collections, limits, change, began: change, documents: SmallMap::new() }
+        let (documents, restored) = (SmallMap::new(), SmallSet::new());
+        Self { store, collections, limits, change, began: change, documents, was_partial, restored }
     }
 
     /// Opens a document for editing, whether it exists or not. Nothing is written before the first edit.
@@ -69,7 +77,7 @@ impl<'r> Transaction<'r> {
         if !self.documents.contains_key(&address) {
             let (open, limit) = (self.documents.len(), self.limits.documents_per_transaction);
             LimitExceeded::check("documents of a transaction", open + 1, limit)?;
-            let before = self.store.document(&address)?.unwrap_or_default();
+            let before = self.before(&address)?;
             let working = Working { state: (*before).clone(), delta: Document::new() };
             self.documents.insert(address.clone(), (before, working));
         }
@@ -83,6 +91,18 @@ impl<'r> Transaction<'r> {
             id,
             path: Path::new(),
         })
+    }
+
+    /// The document as it is; or what was counted here before it went.
+    fn before(&mut self, address: &Address) -> Result<Arc<Document>, StoreError> {
+        if let Some(document) = self.store.document(address)? {
+            return Ok(document);
+        }
+        let counted = if self.was_partial { counted(self.store, address)? } else { None };
+        if counted.is_some() {
+            self.restored.insert(address.clone(), ());
+        }
+        Ok(Arc::new(counted.unwrap_or_default()))
     }
 
     /// Reads a document as this transaction sees it, its own edits included.
@@ -109,11 +129,12 @@ impl<'r> Transaction<'r> {
 
     /// The change with its final stamp, and what was written.
     pub(crate) fn finish(self) -> (Change, Vec<Written>) {
-        let (began, change) = (self.began, self.change);
+        let (began, change, restored) = (self.began, self.change, self.restored);
         let written = self.documents.into_iter().filter(|(_, (_, working))| !working.delta.is_empty());
         let written = written.map(|(address, (before, working))| {
             let Working { state, delta } = working.finish(&began, &change);
-            Written { address, before, delta, after: state }
+            let restored = restored.contains_key(&address);
+            Written { address, before, delta, after: state, restored }
         });
         (change, written.collect())
     }

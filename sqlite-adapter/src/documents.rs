@@ -100,6 +100,21 @@ impl Documents {
         Ok(())
     }
 
+    /// Takes a document out. Its row's number may be given to another one later: a step that names it then finds cells of
+    /// the other that have the step's dots, which belong to that step, or none.
+    pub(crate) fn remove(
+        &mut self,
+        connection: &Connection,
+        numbers: &Numbers,
+        address: &Address,
+    ) -> Result<(), Failure> {
+        let Some(collection) = numbers.collection(&address.collection) else { return Ok(()) };
+        let sql = "DELETE FROM rejoin_document WHERE collection = ? AND id = ?";
+        connection.prepare_cached(sql)?.execute((collection, address.id.as_bytes()))?;
+        self.rows.insert((collection, address.id), None);
+        Ok(())
+    }
+
     fn find(
         &mut self,
         connection: &Connection,

@@ -272,6 +272,11 @@ impl Store for SqliteStore {
         Ok(self.put(address, &document, collection)?)
     }
 
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
+        self.writing()?;
+        Ok(self.documents.remove(&self.connection, &self.numbers, address)?)
+    }
+
     fn documents_after(
         &mut self,
         after: Option<&Address>,

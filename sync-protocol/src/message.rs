@@ -16,10 +16,11 @@
 //! | 13 | Heard | I know now what you refused |
 //! | 20 | Load | I hold nothing of others yet: send parts, and go on from here |
 //! | 21 | Part | cells of a first sync: apply at once, and how far this brings you |
+//! | 22 | Scope | what I subscribe to, and how far what I have seen can be believed |
 
 use alloc::vec::Vec;
-use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
-use crdt_core::{Dot, Fingerprint, FirstSync, Life, Limits, Progress, Refusal, ReplicaId};
+use crdt_core::codec::{DecodeError, Reader, put_bytes, put_refusal, put_signed, put_unsigned, read_refusal};
+use crdt_core::{Dot, Fingerprint, FirstSync, Life, Limits, Progress, Refusal, ReplicaId, Scope};
 
 use crate::EndReason;
 use crate::door::{MAX_TOKEN_BYTES, PROOF_BYTES};
@@ -127,6 +128,22 @@ pub(crate) struct Refused<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ScopeTold {
+    /// What this side subscribes to.
+    pub(crate) scope: Scope,
+    /// As far as this, everything that it says to have seen is there.
+    pub(crate) vouched: Scope,
+    /// What its cursor stands for, when that is less than the scope.
+    pub(crate) known: Option<Scope>,
+}
+
+impl Default for ScopeTold {
+    fn default() -> Self {
+        Self { scope: Scope::everything(), vouched: Scope::everything(), known: None }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
     /// About how many documents there are; 0 when the sender does not say.
     pub(crate) of: u64,
@@ -152,6 +169,7 @@ pub(crate) enum Message<'a> {
     Heard(u64),
     Load(FirstSync),
     Part(Part<'a>),
+    Scope(ScopeTold),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -172,6 +190,7 @@ const HEARD: u8 = 13;
 const ACK_REFUSED: u8 = 14;
 const LOAD: u8 = 20;
 const PART: u8 = 21;
+const SCOPE: u8 = 22;
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -269,6 +288,7 @@ impl<'a> Message<'a> {
             }
             Self::Load(load) => put_load(&mut out, load),
             Self::Part(part) => put_part(&mut out, part),
+            Self::Scope(told) => put_scope(&mut out, told),
         }
         out
     }
@@ -370,6 +390,7 @@ impl<'a> Message<'a> {
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
             LOAD => Self::Load(read_load(&mut reader)?),
             PART => return read_part(reader).map(Self::Part),
+            SCOPE => Self::Scope(read_scope(&mut reader)?),
             tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
         };
         reader.finish()?;
@@ -401,6 +422,26 @@ fn put_part(out: &mut Vec<u8>, part: &Part<'_>) {
 fn read_part(mut reader: Reader<'_>) -> Result<Part<'_>, DecodeError> {
     let (of, progress) = (reader.unsigned("a number of documents")?, read_progress(&mut reader)?);
     Ok(Part { of, progress, batch: reader.rest() })
+}
+
+fn put_scope(out: &mut Vec<u8>, told: &ScopeTold) {
+    out.push(SCOPE);
+    put_bytes(out, &told.scope.encode());
+    put_bytes(out, &told.vouched.encode());
+    if let Some(known) = &told.known {
+        put_bytes(out, &known.encode());
+    }
+}
+
+fn read_scope(reader: &mut Reader<'_>) -> Result<ScopeTold, DecodeError> {
+    let mut scope = || Scope::decode(reader.bytes("a scope", Scope::MAX_BYTES)?);
+    let (scope_told, vouched) = (scope()?, scope()?);
+    let known = if reader.remaining() > 0 {
+        Some(Scope::decode(reader.bytes("a scope", Scope::MAX_BYTES)?)?)
+    } else {
+        None
+    };
+    Ok(ScopeTold { scope: scope_told, vouched, known })
 }
 
 fn read_progress(reader: &mut Reader<'_>) -> Result<Progress, DecodeError> {
@@ -457,6 +498,11 @@ mod tests {
         Progress { sequence: 300, scanned: Scanned::Through(address) }
     }
 
+    fn scope_told(known: Option<Scope>) -> ScopeTold {
+        let scope = Scope::nothing().collection("tasks").prefix("notes", &[7]);
+        ScopeTold { scope: scope.clone(), vouched: scope, known }
+    }
+
     fn samples() -> Vec<Message<'static>> {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
         let root = Fingerprint(u128::MAX - 5);
@@ -492,6 +538,8 @@ mod tests {
                 batch: &[7, 8],
             }),
             Message::Heard(300),
+            Message::Scope(scope_told(None)),
+            Message::Scope(scope_told(Some(Scope::nothing().collection("tasks")))),
             Message::Load(FirstSync { own: 300, resume: None }),
             Message::Load(FirstSync { own: 0, resume: Some(through()) }),
             Message::Part(Part { of: 300, progress: through(), batch: &[9] }),
@@ -527,7 +575,10 @@ mod tests {
                     | Message::Part(_)
             );
             let may_end_early =
-                matches!(message, Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Load(_));
+                matches!(
+                    message,
+                    Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Load(_) | Message::Scope(_)
+                );
             for cut in 0..bytes.len() {
                 let back = Message::decode(&bytes[..cut]);
                 assert_ne!(back.as_ref().ok(), Some(&message));

@@ -62,6 +62,9 @@ impl Store for Failing {
     ) -> Result<(), StoreError> {
         self.call()?.put_document(at, document, as_in)
     }
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
+        self.call()?.remove_document(address)
+    }
     fn documents_after(
         &mut self,
         after: Option<&Address>,

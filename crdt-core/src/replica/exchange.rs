@@ -6,6 +6,7 @@ use super::loading::{self, Serves};
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
+use super::scoped::Subscription;
 use super::{Replica, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
@@ -125,6 +126,15 @@ pub struct Judgement<'j> {
     pub hold: bool,
 }
 
+/// Under which subscription a checkpoint is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The [generation](Subscription::generation) that the peer was told of.
+    pub generation: u64,
+    /// What the peer claims to have seen holds as far as our scope reaches.
+    pub believe: bool,
+}
+
 impl<S: Store> Replica<S> {
     /// Makes sure that everything committed here is durable, and notes that it may now leave. To be called before bytes
     /// with own cells leave by any way.
@@ -205,8 +215,9 @@ impl<S: Store> Replica<S> {
                 }
             }
             // The context is claimed with the cells that it stands for, so it has to be of the same state.
+            let since = context_since.max(Subscription::read(store)?.context_since);
             let mut context =
-                if next.sequence >= head.sequence { store.context_after(context_since)? } else { Vec::new() };
+                if next.sequence >= head.sequence { store.context_after(since)? } else { Vec::new() };
             vouched_for(store, &mut context)?;
             let serves = loading::serves(store)?;
             Ok(Window { documents: found, next, head, context, serves })
@@ -283,13 +294,30 @@ impl<S: Store> Replica<S> {
     /// [`ApplyError`]; nothing is changed.
     pub fn apply_judged(
         &mut self,
-        mut checkpoint: Checkpoint,
+        checkpoint: Checkpoint,
         judgement: Option<Judgement<'_>>,
     ) -> Result<Applied, ApplyError> {
+        self.apply_within(checkpoint, judgement, None)
+    }
+
+    /// As [`Replica::apply_judged`], for a session: only if the subscription is still the one that the peer was told of.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; nothing is changed.
+    pub fn apply_within(
+        &mut self,
+        mut checkpoint: Checkpoint,
+        judgement: Option<Judgement<'_>>,
+        within: Option<Within>,
+    ) -> Result<Applied, ApplyError> {
+        let believe = judgement.is_none() && within.is_none_or(|within| within.believe);
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
+            }
+            if let Some(within) = within {
+                check_generation(store, within.generation)?;
             }
             let mut head = store.head()?;
             let own = Dot::new(head.replica, head.counter);
@@ -336,7 +364,7 @@ impl<S: Store> Replica<S> {
                 store.clear_staged(checkpoint.peer)?;
             }
             let cells = merge.cells;
-            let event = conclude(store, merge, own, &checkpoint, judgement.is_none())?;
+            let event = conclude(store, merge, own, &checkpoint, believe)?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
@@ -366,10 +394,14 @@ impl<S: Store> Replica<S> {
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let (own, life) = (Dot::new(head.replica, head.counter), head.life);
+            let scope = Subscription::read(store)?.scope;
             let mut merge = Merge::new(&mut head, collections, events.is_some());
             let checkpoint = loop {
                 match next()? {
-                    RunPart::Batch(documents) => merge_all(store, &mut merge, documents)?,
+                    RunPart::Batch(mut documents) => {
+                        documents.retain(|(address, _)| scope.contains(address));
+                        merge_all(store, &mut merge, documents)?;
+                    }
                     RunPart::End(checkpoint) => break checkpoint,
                 }
             };
@@ -478,6 +510,12 @@ pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -
     Ok(())
 }
 
+/// Fails when the subscription has changed since a peer was told of it.
+pub(super) fn check_generation<S: Store>(store: &mut S, generation: u64) -> Result<(), ApplyError> {
+    let ours = Subscription::read(store)?.generation;
+    if ours == generation { Ok(()) } else { Err(ApplyError::ScopeChanged) }
+}
+
 /// A batch that was put aside, read.
 pub(super) fn staged<S: Store>(
     store: &mut S,
@@ -564,6 +602,9 @@ pub enum ApplyError {
     /// version that takes refusals back, or give it the rights.
     #[error("the peer has left too many refused changes unheard; nothing more is taken from it")]
     TooManyRefusals,
+    /// This replica has subscribed to another part of the namespace since the session began. Start a new one.
+    #[error("this replica has subscribed to another scope since the session began; start a new session")]
+    ScopeChanged,
     /// Another session with the same peer has begun; this one is over.
     #[error("another session with the same peer has begun; this one is over")]
     Superseded,

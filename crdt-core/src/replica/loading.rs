@@ -12,10 +12,11 @@
 
 use alloc::vec::Vec;
 
-use super::exchange::{Applied, ApplyError, check_session};
+use super::exchange::{Applied, ApplyError, check_generation, check_session};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::reject::may_be_refused;
+use super::scoped::Subscription;
 use super::{Replica, transact};
 use crate::codec::{DecodeError, Reader, put_bytes, put_unsigned};
 use crate::document::{Address, Document, DocumentId};
@@ -118,6 +119,8 @@ pub struct Part {
     pub scope: u64,
     /// The number that the session [began](Replica::begin_session) with.
     pub session: u64,
+    /// Which [`Subscription`] the peer was told of.
+    pub generation: u64,
     /// How far the run has come with this part.
     pub progress: Progress,
     /// About how many documents there are to come in all; 0 when the peer did not say.
@@ -133,6 +136,10 @@ pub struct Serves {
     pub loading: bool,
     /// A cursor before this position does not tell what its holder has: it has to be given a look at every document.
     pub scan_before: u64,
+    /// Which [`Subscription`](super::Subscription) this was under.
+    pub generation: u64,
+    /// Counts the transactions that evicted something: a step of the change order may have lost documents then.
+    pub evictions: u64,
 }
 
 impl<S: Store> Replica<S> {
@@ -149,7 +156,8 @@ impl<S: Store> Replica<S> {
                 return Ok(None);
             }
             let resume = progress(store, peer)?.filter(|(known, _)| *known == scope);
-            Ok(Some(FirstSync { own: head.counter, resume: resume.map(|(_, progress)| progress) }))
+            let own = if Subscription::read(store)?.vouches_for_own() { head.counter } else { 0 };
+            Ok(Some(FirstSync { own, resume: resume.map(|(_, progress)| progress) }))
         })
     }
 
@@ -162,6 +170,7 @@ impl<S: Store> Replica<S> {
         let Self { store, collections, events, .. } = self;
         let loaded = transact(store, Access::Write, Durability::Visible, |store| {
             check_session(store, part.peer, part.session)?;
+            check_generation(store, part.generation)?;
             let known = state(store)?;
             if known.is_none() && !is_new(store)? {
                 return Ok(None);
@@ -240,7 +249,8 @@ pub(super) fn serves<S: Store>(store: &mut S) -> Result<Serves, StoreError> {
         Some(note) => Reader::new(&note).unsigned("a position").map_err(damaged)?,
         None => 0,
     };
-    Ok(Serves { loading: store.note(LOADING)?.is_some(), scan_before })
+    let Subscription { generation, evictions, .. } = Subscription::read(store)?;
+    Ok(Serves { loading: store.note(LOADING)?.is_some(), scan_before, generation, evictions })
 }
 
 /// A checkpoint of a peer is about to be applied. When it ends the loading, it says where in the change order, and whether

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::scoped;
 use crate::document::{Address, CellKind, CellRef, Document, MapView, Path};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
 use crate::fingerprint::Fingerprints;
@@ -25,13 +26,15 @@ pub(super) struct Merge<'m> {
     /// What was replaced, if anybody may want it back.
     replaced: Option<Replaced>,
     pub(super) cells: u64,
+    /// This replica may have evicted documents; unknown until it is asked.
+    was_partial: Option<bool>,
 }
 
 impl<'m> Merge<'m> {
     pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
         let (dots, documents) = (SmallSet::new(), SmallSet::new());
         let (changes, replaced) = (Vec::new(), None);
-        Self { head, collections, listening, dots, documents, changes, replaced, cells: 0 }
+        Self { head, collections, listening, dots, documents, changes, replaced, cells: 0, was_partial: None }
     }
 
     /// Keeps what is replaced from now on.
@@ -64,6 +67,7 @@ impl<'m> Merge<'m> {
         withdrawn: &SmallSet<Dot>,
         delta: Document,
     ) -> Result<Arc<Document>, StoreError> {
+        let before = self.recall(store, address, before)?;
         let collection = self.collections.get(&address.collection);
         let listing = self.listening && self.changes.len() <= ChangeEvent::LISTED;
         let existed = before.is_alive(collection.deletes_win());
@@ -106,6 +110,23 @@ impl<'m> Merge<'m> {
             }
         }
         Ok(document)
+    }
+
+    /// A document that comes back after it was evicted: what was counted in it here comes first, because what a peer sends
+    /// may be older.
+    fn recall<S: Store>(
+        &mut self,
+        store: &mut S,
+        address: &Address,
+        document: Arc<Document>,
+    ) -> Result<Arc<Document>, StoreError> {
+        if !document.is_empty() || !scoped::was_partial(store, &mut self.was_partial)? {
+            return Ok(document);
+        }
+        match scoped::take_counted(store, address)? {
+            Some(counted) => self.replace(store, address, document, &SmallSet::new(), counted),
+            None => Ok(document),
+        }
     }
 
     /// The last position of the change order.

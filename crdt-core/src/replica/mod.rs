@@ -14,6 +14,7 @@
 //! | `loading.rs` | the first sync, part by part |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
+//! | `scoped.rs` | the part of the namespace that is held, and letting go of the rest |
 //! | `undo.rs` | what it takes to take an own change back |
 
 mod exchange;
@@ -21,13 +22,16 @@ mod loading;
 mod merge;
 mod refuse;
 mod reject;
+mod scoped;
 mod undo;
 
 pub use exchange::{
-    Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
+    Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window, Within,
 };
 pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
 pub use reject::Withdrawal;
+pub(crate) use scoped::counted;
+pub use scoped::{Asked, SubscribeError, Subscription};
 pub(crate) use reject::drop_rejected;
 
 use alloc::sync::Arc;
@@ -147,7 +151,10 @@ impl<S: Store> Replica<S> {
         let commit = |store: &mut S| -> Result<_, CommitError<E>> {
             let mut head = store.head()?;
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
-            let mut transaction = Transaction::new(store, collections, limits, clock.tick(now_ms)?);
+            let ours = Subscription::read(store)?;
+            let was_partial = ours.generation > 0;
+            let mut transaction =
+                Transaction::new(store, collections, limits, clock.tick(now_ms)?, was_partial);
             let value = edit(&mut transaction).map_err(CommitError::Aborted)?;
             let (change, written) = transaction.finish();
             if written.is_empty() {
@@ -161,6 +168,12 @@ impl<S: Store> Replica<S> {
                 merge.keep_replaced();
             }
             for one in written {
+                if one.restored {
+                    merge.document(store, &one.address, Arc::default(), Document::new())?;
+                }
+                if was_partial {
+                    scoped::written(store, &ours.scope, &one.address)?;
+                }
                 let after = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
             }
@@ -236,17 +249,17 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Everything seen: the context and one's own transactions.
+    /// Everything seen, as far as the [scope](Replica::subscribe) reaches: the context and one's own transactions.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn seen(&mut self) -> Result<VersionVector, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (seen, head) = (store.context()?, store.head()?);
-            let mut context: Vec<Dot> = seen.iter().collect();
+            let (ours, head) = (Subscription::read(store)?, store.head()?);
+            let mut context = store.context_after(ours.context_since)?;
             reject::vouched_for(store, &mut context)?;
             let mut seen: VersionVector = context.into_iter().collect();
-            if head.counter > 0 {
+            if head.counter > 0 && ours.vouches_for_own() {
                 seen.raise(Dot::new(head.replica, head.counter));
             }
             Ok(seen)
@@ -294,7 +307,8 @@ pub fn renew_identity<S: Store>(
     replica: ReplicaId,
     life: Life,
 ) -> Result<(), StoreError> {
-    if head.counter > 0 {
+    let mut ours = Subscription::read(store)?;
+    if head.counter > 0 && ours.vouches_for_own() {
         // What was one's own is now something seen, at a position of its own, so that peers hear of it.
         head.sequence += 1;
         store.raise_context(Dot::new(head.replica, head.counter), head.sequence)?;
@@ -303,6 +317,9 @@ pub fn renew_identity<S: Store>(
             dots: Vec::new(),
             documents: Vec::new(),
         })?;
+    }
+    if ours.generation > 0 {
+        ours.renewed(store)?;
     }
     // What peers have acknowledged is counted in the change order of the life that ends here.
     for peer in store.peers()?.into_iter().filter(|peer| peer.acked > 0) {

@@ -76,6 +76,7 @@ pub fn export(
     out: impl Write,
     now_ms: u64,
 ) -> Result<Exported, ExportError> {
+    let serves = replica.with(Replica::serves)?;
     let (head, base, acks) = replica.with(|replica| plan(replica, audience))?;
     if head.follows {
         return Err(ExportError::Follows);
@@ -100,7 +101,10 @@ pub fn export(
         }
     };
     let mut next = Position { sequence, documents: 0 };
+    let mut evictions = serves.evictions;
+    let vouches = replica.with(Replica::subscription)?.vouched.is_everything();
     loop {
+        let from = next;
         let window = replica.with(|replica| {
             let window = replica.window_for_peer(next, PAGE, context_since, |_| false)?;
             // What was read is durable before it leaves.
@@ -113,10 +117,15 @@ pub fn export(
             return Err(ExportError::IdentityChanged);
         }
         next = window.next;
+        if window.serves.evictions != evictions && from.documents > 0 {
+            // A step may name fewer documents now: it is read from its start.
+            (evictions, next) = (window.serves.evictions, Position { documents: 0, ..from });
+            continue;
+        }
         let reaches_head = window.reaches_head();
         writer.cells(window.documents)?;
         if reaches_head {
-            return writer.end(&window.head, window.context);
+            return writer.end(&window.head, window.context, vouches);
         }
     }
 }
@@ -198,12 +207,12 @@ impl<W: Write> CellWriter<W> {
         self.frames.write(Kind::Cells, &body)
     }
 
-    fn end(mut self, head: &Head, mut context: Vec<Dot>) -> Result<Exported, ExportError> {
-        if context.len() >= MAX_ENTRIES {
-            // Too long to be told. Not knowing it costs the importer bytes later, not changes.
+    fn end(mut self, head: &Head, mut context: Vec<Dot>, vouches: bool) -> Result<Exported, ExportError> {
+        if context.len() >= MAX_ENTRIES || !vouches {
+            // Too long to be told, or not to be believed: of a part, or with a part missing. Not knowing it costs the importer bytes later, not changes.
             context.clear();
         }
-        if head.counter > 0 {
+        if head.counter > 0 && vouches {
             context.push(Dot::new(head.replica, head.counter));
         }
         let end = End { frames: self.written, sequence: head.sequence, root: head.root, context };

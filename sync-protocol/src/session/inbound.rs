@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crdt_core::{
-    Address, Applied, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store, Withdrawal,
+    Address, Applied, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store, Withdrawal, Within,
 };
 
 use super::status::SessionError;
@@ -33,6 +33,8 @@ pub(super) struct Inbound {
     session: u64,
     /// Its changes are judged, so all of a run is looked at before any of it is taken.
     judges: bool,
+    /// What we asked for.
+    asked: Option<Asked>,
     /// We asked for a first sync, in parts.
     first_sync: Option<FirstSync>,
 }
@@ -59,10 +61,12 @@ impl Inbound {
         session: u64,
     ) -> Result<Want, SessionError> {
         let head = replica.head()?;
+        let asked = replica.asks(hello.life, scope)?;
+        let scope = asked.number;
         self.scope = scope;
         // A cursor says nothing about what was not to be read.
         let peer = replica.peer(hello.life)?;
-        let known = peer.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
+        let known = asked.cursor;
         // A cursor beyond the peer's head is one into a history that the peer has lost.
         self.cursor = if known <= hello.sequence { known } else { 0 };
         let seen = replica.seen()?;
@@ -70,6 +74,7 @@ impl Inbound {
         self.peer_counter = seen.get(hello.replica).max(claimed);
         replica.begin_session(hello.life, session)?;
         self.session = session;
+        self.asked = Some(asked);
         let new = self.cursor == 0 && hello.sequence > 0 && !self.judges;
         self.first_sync = if new { replica.first_sync(hello.life, scope)? } else { None };
         let whole = !self.keeps_seen
@@ -84,6 +89,11 @@ impl Inbound {
         })
     }
 
+    /// What we asked for.
+    pub(super) const fn asked(&self) -> Option<&Asked> {
+        self.asked.as_ref()
+    }
+
     /// What is said of a first sync before the want.
     pub(super) const fn first_sync(&self) -> Option<&FirstSync> {
         self.first_sync.as_ref()
@@ -95,6 +105,7 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         part: Part<'_>,
+        generation: u64,
     ) -> Result<Option<(Applied, Loading)>, SessionError> {
         if self.first_sync.is_none() {
             return Err(SessionError::Unexpected("a part of a first sync"));
@@ -107,6 +118,7 @@ impl Inbound {
             session: self.session,
             progress: part.progress,
             of: part.of,
+            generation,
             documents,
         })?;
         if loaded.is_none() {
@@ -137,6 +149,7 @@ impl Inbound {
         peer: &Hello,
         checkpoint: Checkpoint<'_>,
         judge: Option<Judgement<'_>>,
+        within: Within,
     ) -> Result<Applied, SessionError> {
         let documents = match checkpoint.batch {
             [] => Vec::new(),
@@ -153,7 +166,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        let applied = replica.apply_judged(checkpoint_here, judge)?;
+        let applied = replica.apply_within(checkpoint_here, judge, Some(within))?;
         if applied.held {
             return Ok(applied);
         }
@@ -169,6 +182,7 @@ impl Inbound {
         peer: &Hello,
         push: Push<'_>,
         judge: Option<Judgement<'_>>,
+        within: Within,
     ) -> Result<Applied, SessionError> {
         if !self.following {
             return Err(SessionError::Unexpected("a live change before a checkpoint"));
@@ -194,7 +208,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        match replica.apply_judged(checkpoint, judge) {
+        match replica.apply_within(checkpoint, judge, Some(within)) {
             Ok(applied) => {
                 if !applied.held {
                     (self.cursor, self.peer_counter) = (cursor, counter);

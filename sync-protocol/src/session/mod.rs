@@ -5,6 +5,7 @@ mod handshake;
 mod inbound;
 mod outbound;
 mod refusals;
+mod scopes;
 mod status;
 
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
@@ -23,6 +24,7 @@ use crate::seal::{Opened, Seal};
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
 use outbound::Outbound;
+use scopes::Scopes;
 
 /// What a session is started with. All of it comes from outside: a session draws no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,7 @@ pub struct Session {
     last_heard_ms: u64,
     /// Everything was asked for once because the roots differed.
     repaired: bool,
+    scopes: Scopes,
 }
 
 /// What becomes of a change that the peer refuses.
@@ -132,6 +135,7 @@ impl Session {
             traffic: Traffic::default(),
             last_heard_ms: now_ms,
             repaired: false,
+            scopes: Scopes::default(),
         }
     }
 
@@ -259,7 +263,7 @@ impl Session {
                 Err(error) => {
                     match error {
                         SessionError::TooManyRefusals => self.close(EndReason::TooManyRefusals),
-                        SessionError::Superseded => self.close(EndReason::Failed),
+                        SessionError::Superseded | SessionError::ScopeChanged => self.close(EndReason::Failed),
                         _ => {}
                     }
                     return Err(error);
@@ -375,17 +379,19 @@ impl Session {
         } else {
             peer.welcomed(Terms::OPEN);
         }
-        self.ask(want);
+        self.ask(replica, want)?;
         Ok(())
     }
 
     /// Says what we want, as soon as that is known.
-    fn ask(&mut self, want: Option<Want>) {
-        let Some(want) = want else { return };
+    fn ask<S: Store>(&mut self, replica: &mut Replica<S>, want: Option<Want>) -> Result<(), SessionError> {
+        let Some(want) = want else { return Ok(()) };
+        self.control.extend(self.scopes.tell(replica, self.inbound.asked())?);
         if let Some(first_sync) = self.inbound.first_sync() {
             self.control.push_back(Message::Load(first_sync.clone()).encode());
         }
         self.control.push_back(Message::Want(want).encode());
+        Ok(())
     }
 
     /// Asks our guard about the peer's token.
@@ -423,7 +429,7 @@ impl Session {
                 self.outbound.refused(refused);
                 let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
                 self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
-                self.ask(want);
+                self.ask(replica, want)?;
             }
             Err(refusal) => {
                 let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
@@ -456,7 +462,7 @@ impl Session {
         let terms = Terms::from(welcome);
         peer.welcomed(terms);
         self.events.push_back(SessionEvent::Admitted(terms));
-        self.ask(want);
+        self.ask(replica, want)?;
         Ok(())
     }
 
@@ -473,6 +479,7 @@ impl Session {
         let hold = self.inbound.may_hold();
         let may_read =
             |address: &crdt_core::Address| terms.reads == Reads::Everything || rights.may_read(address);
+        let within = self.scopes.within();
         let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, may_read: &may_read, hold });
         match message {
             Message::Want(want) => {
@@ -485,25 +492,31 @@ impl Session {
                     // That its root is ours would tell such a peer that it has guessed what is hidden.
                     self.outbound.not_in_sync();
                 }
+                // What we hold has to be known before anything of it goes.
+                self.control.extend(self.scopes.tell(replica, None)?);
                 let serves = replica.serves()?;
-                let way = self.outbound.start(&head, serves, &want)?;
+                let way = self.outbound.start(&head, serves, &self.scopes, &want)?;
                 self.events.push_back(SessionEvent::Sending(way));
             }
             // Said before the peer took back what we refused; it will be said again.
             Message::Chunk(_) | Message::Part(_) | Message::Checkpoint(_) | Message::Push(_)
                 if self.inbound.holds() => {}
+            Message::Scope(told) if self.outbound.waits() || told == *self.scopes.peer() => {
+                self.scopes.heard(told);
+            }
+            Message::Scope(_) => return Err(SessionError::Unexpected("another scope")),
             Message::Load(asked) => self.outbound.load(replica, asked, peer.hello.replica)?,
             Message::Part(part) => {
-                let loaded = self.inbound.part(replica, &peer.hello, part)?;
+                let loaded = self.inbound.part(replica, &peer.hello, part, within.generation)?;
                 self.loaded(loaded);
             }
             Message::Chunk(batch) => self.inbound.chunk(replica, &peer.hello, batch)?,
             Message::Checkpoint(checkpoint) => {
                 let root = checkpoint.root;
                 let seen = self.inbound.first_sync().map(|_| checkpoint.context.clone());
-                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge)?;
+                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge, within)?;
                 if let Some(position) = applied.loaded {
-                    let seen = seen.unwrap_or_default();
+                    let seen = seen.filter(|_| self.scopes.peer_vouches()).unwrap_or_default();
                     self.outbound.loaded(position, applied.loaded_from_others.then_some(&seen));
                 }
                 self.applied(replica, &applied, true);
@@ -512,7 +525,7 @@ impl Session {
                 }
             }
             Message::Push(push) => {
-                let applied = self.inbound.push(replica, &peer.hello, push, judge)?;
+                let applied = self.inbound.push(replica, &peer.hello, push, judge, within)?;
                 self.applied(replica, &applied, false);
             }
             Message::Ack(ack) => {
@@ -524,6 +537,7 @@ impl Session {
                 self.inbound.echoed(ack.echo_steps);
                 self.inbound.expect_refusals(ack.refused);
                 self.confirm(replica)?;
+                self.evict(replica)?;
                 if let Some(root) = ack.root {
                     self.compare(replica, root);
                 }
@@ -563,6 +577,30 @@ impl Session {
         Ok(())
     }
 
+    /// What the peer keeps and we do not, we let go of, as soon as it has all of it.
+    fn evict<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
+        let Some(peer) = &self.peer else { return Ok(()) };
+        let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return Ok(()) };
+        // It got all of it, takes all of it, and keeps it.
+        let keeps = peer.hello.durable
+            && theirs.reads == Reads::Everything
+            && (ours.writes_all || self.obeys())
+            && self.outbound.caught_up();
+        if !self.scopes.may_evict() || !keeps || !replica.has_outside()? {
+            return Ok(());
+        }
+        // What a server has not decided about may yet have to be taken back.
+        if replica.head()?.follows && !(self.obeys() && peer.is_guarded()) {
+            return Ok(());
+        }
+        let (acked, generation) = (self.outbound.acked(), self.scopes.generation());
+        let documents = replica.evict(&self.scopes.peer().scope, acked, generation)?;
+        if documents > 0 {
+            self.events.push_back(SessionEvent::Evicted { documents });
+        }
+        Ok(())
+    }
+
     /// Tells of a part of our first sync. What it changed here is not told by our change order.
     fn loaded(&mut self, loaded: Option<(crdt_core::Applied, crdt_core::Loading)>) {
         let Some((applied, crdt_core::Loading { documents, of })) = loaded else { return };
@@ -585,7 +623,7 @@ impl Session {
             let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
             let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
             self.inbound.let_go();
-            self.ask(Some(want));
+            self.ask(replica, Some(want))?;
         }
         Ok(())
     }
@@ -667,7 +705,7 @@ impl Session {
         let Some(peer) = &self.peer else { return false };
         let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return false };
         let open = |terms: Terms| terms.reads == Reads::Everything;
-        open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.obeys())
+        self.scopes.comparable() && open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.obeys())
     }
 
     /// When [`Session::expire`] has to be called: the peer owes an answer and did not give it.
@@ -729,6 +767,7 @@ impl Session {
             cursor: self.inbound.cursor(),
             acknowledged: self.outbound.acked(),
             peer_root: self.peer.as_ref().map(|peer| peer.root),
+            comparable: self.scopes.comparable(),
             terms: self.peer.as_ref().and_then(Peer::welcome),
             way: self.outbound.way(),
             traffic: self.traffic,

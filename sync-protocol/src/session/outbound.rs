@@ -16,9 +16,10 @@ use crdt_core::{
 
 use super::first_sync::Loader;
 use super::refusals::Refusals;
+use super::scopes::{Scopes, goes_to};
 use super::status::{SessionError, Way};
 use crate::door::{Authorize, Reads, Terms};
-use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, Want};
+use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, ScopeTold, Want};
 
 /// Documents read at a time.
 pub(super) const PAGE: usize = 256;
@@ -61,6 +62,15 @@ pub(super) struct Outbound {
     peer_loads: bool,
     /// We loaded until here, all of it from this peer: it has what we do not tell by our change order.
     loaded_from_peer: u64,
+    /// What the peer subscribes to.
+    peer_scope: ScopeTold,
+    /// It may believe what we have seen.
+    vouches: bool,
+    /// Which subscription of ours this session is under, and how often something was evicted when it was last looked at.
+    generation: u64,
+    evictions: u64,
+    /// The peer's cursor stands for less than its scope: the rest is looked for among all documents.
+    widening: bool,
     /// We loaded from this peer and from others: what this one has seen.
     peer_seen: VersionVector,
 }
@@ -100,7 +110,13 @@ impl Outbound {
     }
 
     /// The peer said what it wants. It may say so again, for everything, when the roots turn out to differ.
-    pub(super) fn start(&mut self, head: &Head, serves: Serves, want: &Want) -> Result<Way, SessionError> {
+    pub(super) fn start(
+        &mut self,
+        head: &Head,
+        serves: Serves,
+        scopes: &Scopes,
+        want: &Want,
+    ) -> Result<Way, SessionError> {
         match self.state {
             State::Waiting => {}
             State::Live(_) if want.cursor == 0 && want.seen.is_none() => self.in_sync_at = None,
@@ -108,8 +124,15 @@ impl Outbound {
         }
         let has_cursor = want.cursor > 0 && want.cursor <= head.sequence && want.cursor >= serves.scan_before;
         self.context_since = if has_cursor { want.cursor } else { 0 };
+        (self.peer_scope, self.vouches) = (scopes.peer().clone(), scopes.vouches());
+        (self.generation, self.evictions) = (scopes.generation(), serves.evictions);
+        self.widening = has_cursor && self.peer_scope.known.is_some();
         let (state, way) = match (self.in_sync_at, &want.seen) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
+            _ if self.widening && !serves.loading => (
+                State::Scan { seen: VersionVector::new(), after: None, start: want.cursor },
+                Way::Resume,
+            ),
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
             // What is being loaded is not passed on, and is not in the change order.
             _ if serves.loading => (State::Steps(Position::default()), Way::Resume),
@@ -167,6 +190,11 @@ impl Outbound {
         self.pass_untold(position);
     }
 
+    /// True until the peer has said what it wants.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self.state, State::Waiting)
+    }
+
     /// A step of ours that tells nothing.
     pub(super) fn pass_untold(&mut self, sequence: u64) {
         if let State::Live(position) = &mut self.state
@@ -182,7 +210,7 @@ impl Outbound {
         if from >= due || self.loaded_from_peer >= due {
             return false;
         }
-        (self.context_since, self.loader) = (0, None);
+        (self.context_since, self.loader, self.widening) = (0, None, false);
         self.state = State::Scan { seen: self.peer_seen.clone(), after: None, start: window.head.sequence };
         true
     }
@@ -208,7 +236,9 @@ impl Outbound {
     ) -> Result<Option<Vec<u8>>, SessionError> {
         let partial = terms.reads != Reads::Everything;
         self.partial = partial;
-        let may_read = |address: &Address| !partial || rights.may_read(address);
+        let scope = self.peer_scope.clone();
+        let may_read =
+            |address: &Address| goes_to(&scope, address) && (!partial || rights.may_read(address));
         loop {
             if !self.may_be_last()
                 && let Some(batch) = self.queue.pop_front()
@@ -233,7 +263,10 @@ impl Outbound {
                         self.state = State::Steps(Position { sequence: start, documents: 0 });
                     }
                     let mut documents = page.documents;
-                    documents.retain(|(address, _)| may_read(address));
+                    // What the cursor stands for comes with the change order.
+                    let known = scope.known.as_ref().filter(|_| self.widening);
+                    let is_new = |address: &Address| known.is_none_or(|known| !known.contains(address));
+                    documents.retain(|(address, _)| may_read(address) && is_new(address));
                     self.enqueue(documents);
                 }
                 State::Steps(position) => {
@@ -244,6 +277,14 @@ impl Outbound {
                     self.sending(replica, &window)?;
                     if self.looks_again(&window, from.sequence) {
                         continue;
+                    }
+                    if self.evictions != window.serves.evictions {
+                        // A step may name fewer documents now: it is read from its start.
+                        self.evictions = window.serves.evictions;
+                        if from.documents > 0 {
+                            self.state = State::Steps(Position { documents: 0, ..from });
+                            continue;
+                        }
                     }
                     if let Some(loader) = &mut self.loader {
                         loader.stepped(window.next.sequence);
@@ -296,6 +337,9 @@ impl Outbound {
         if self.life != Some(window.head.life) {
             return Err(SessionError::IdentityChanged);
         }
+        if self.generation != window.serves.generation {
+            return Err(SessionError::ScopeChanged);
+        }
         if window.head.offered < window.head.counter {
             replica.offer()?;
         }
@@ -305,7 +349,7 @@ impl Outbound {
     fn advance_run(&mut self, window: Window) {
         self.state = if window.reaches_head() {
             let mut context = window.context;
-            if self.partial || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES {
+            if self.partial || !self.vouches || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES {
                 // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it costs the peer bytes, not changes.
                 context.clear();
             }
@@ -349,8 +393,10 @@ impl Outbound {
         let Window { documents, next, head, mut context, .. } = window;
         self.state = State::Live(next);
         let mut own = head.counter - self.told_counter;
-        if self.partial {
+        if self.partial || !self.vouches {
             context.clear();
+        }
+        if self.partial {
             own = 0;
         }
         if documents.is_empty() && context.is_empty() && own == 0 {

@@ -53,6 +53,11 @@ pub enum SessionEvent {
         /// About how many there are to come in all; 0 when the peer did not say.
         of: u64,
     },
+    /// Documents outside our scope were let go of, because the peer keeps them.
+    Evicted {
+        /// How many.
+        documents: u64,
+    },
     /// The peer has durably applied our changes up to here.
     Acknowledged {
         /// A position in our change order.
@@ -111,6 +116,8 @@ pub struct Status {
     pub acknowledged: u64,
     /// The peer's root when it last told. Equal to ours: both hold the same.
     pub peer_root: Option<Fingerprint>,
+    /// Both sides subscribe to everything, so that equal roots are what to expect. Otherwise they say nothing.
+    pub comparable: bool,
     /// What the peer lets us do, once it has said so.
     pub terms: Option<Terms>,
     /// How we found out what the peer misses.
@@ -181,6 +188,9 @@ pub enum SessionError {
     /// The store was given a new identity while the session ran. Start a new session.
     #[error("this store has a new identity since the session began; start a new session")]
     IdentityChanged,
+    /// This replica has subscribed to another scope since the session began. The session is over; start a new one.
+    #[error("this replica has subscribed to another scope since the session began; start a new session")]
+    ScopeChanged,
     /// The session is over.
     #[error("the session has ended: {0:?}")]
     Ended(EndReason),
@@ -196,6 +206,7 @@ impl From<ApplyError> for SessionError {
             ApplyError::Staged(error) => Self::Decode(error),
             ApplyError::Forked => Self::Forked,
             ApplyError::TooManyRefusals => Self::TooManyRefusals,
+            ApplyError::ScopeChanged => Self::ScopeChanged,
             ApplyError::Superseded => Self::Superseded,
         }
     }
