@@ -1,6 +1,8 @@
 //! [`Error`]: everything that can go wrong with a database.
 
-use crdt_core::{ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, StoreError, SubscribeError};
+use crdt_core::{
+    ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, StoreError, SubscribeError,
+};
 
 /// What went wrong. Unless the variant says otherwise, nothing was changed.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,8 @@
 //! After every step: nothing that was ever written is lost (the replicas together hold what the oracle holds), nobody
 //! claims to have seen what it does not have, and the books agree with the documents. At the end, when all have met all:
 //! everybody holds exactly what is in its scope.
+//!
+//! `SCOPES_HISTORIES` says how many histories, `SCOPES_SEED` which one.
 #![cfg(all(feature = "sqlite", feature = "sync"))]
 #![allow(missing_docs)]
 
@@ -300,8 +302,7 @@ impl<K: Kind> World<K> {
     }
 
     fn check_status(&mut self, sessions: &[Session; 2], ends: [usize; 2]) {
-        let whole =
-            ends.map(|end| self.devices[end].replica().subscription().unwrap().scope.is_everything());
+        let whole = ends.map(|end| self.devices[end].replica().subscription().unwrap().scope.is_everything());
         for session in sessions {
             let status = session.status();
             if status.comparable && session.is_settled() && whole == [true, true] {
@@ -338,11 +339,19 @@ impl<K: Kind> World<K> {
             for (address, document) in everything.iter().filter(|(address, _)| ours.scope.contains(address)) {
                 let claimed = document.select(|dot| seen.contains(dot));
                 let has = held.get(address).cloned().unwrap_or_default();
-                assert_eq!(has.clone().merged(claimed), has, "device {number} claims what it lacks in {address:?}");
+                assert_eq!(
+                    has.clone().merged(claimed),
+                    has,
+                    "device {number} claims what it lacks in {address:?}"
+                );
             }
             for (address, document) in &held {
                 let known = everything.get(address).cloned().unwrap_or_default();
-                assert_eq!(known.clone().merged(document.clone()), known, "device {number} made something up");
+                assert_eq!(
+                    known.clone().merged(document.clone()),
+                    known,
+                    "device {number} made something up"
+                );
             }
         }
     }
@@ -396,9 +405,11 @@ impl<K: Kind> World<K> {
 
 /// Plays histories; on failure says which, and how to see it again.
 fn play<K: Kind>(name: &str, seeds: std::ops::Range<u64>, steps: usize) {
-    let seeds = match std::env::var("SCOPES_SEED") {
-        Ok(seed) => seed.parse().map(|seed: u64| seed..seed + 1).unwrap(),
-        Err(_) => seeds,
+    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let seeds = match (number("SCOPES_SEED"), number("SCOPES_HISTORIES")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(count)) => seeds.start..seeds.start + count,
+        (None, None) => seeds,
     };
     let (mut evicted, one) = (0, seeds.clone().count() == 1);
     for seed in seeds {
@@ -425,10 +436,10 @@ fn play<K: Kind>(name: &str, seeds: std::ops::Range<u64>, steps: usize) {
 
 #[test]
 fn in_memory() {
-    play::<MemoryStore>("in_memory", 0..120, 120);
+    play::<MemoryStore>("in_memory", 0..20, 100);
 }
 
 #[test]
 fn in_files() {
-    play::<SqliteStore>("in_files", 5_000..5_012, 80);
+    play::<SqliteStore>("in_files", 5_000..5_005, 60);
 }

@@ -130,12 +130,13 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Asked, Checkpoint, CommitError, Committed, Difference, FirstSync, Judgement, Loading, Part,
-    Position, Progress, Refusals, Replica, RunPart, Scanned, Serves, SubscribeError, Subscription, Window, Within, Withdrawal, renew_identity,
+    Applied, ApplyError, Asked, Checkpoint, CommitError, Committed, Difference, FirstSync, Judgement,
+    Loading, Part, Position, Progress, Refusals, Replica, RunPart, Scanned, Serves, SubscribeError,
+    Subscription, Window, Withdrawal, Within, renew_identity,
 };
 pub use replica_id::ReplicaId;
-pub use scope::Scope;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
+pub use scope::Scope;
 pub use store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
 pub use transaction::{OpenError, Transaction, TransactionError};
 #[doc(inline)]

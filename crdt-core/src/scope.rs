@@ -173,8 +173,7 @@ impl Scope {
             for _ in 0..reader.count("ranges of a scope")? {
                 let single = reader.byte("a range")? == 1;
                 let first = u128::from_be_bytes(reader.array("a document id")?);
-                let last =
-                    if single { first } else { u128::from_be_bytes(reader.array("a document id")?) };
+                let last = if single { first } else { u128::from_be_bytes(reader.array("a document id")?) };
                 scope = scope.with(name.clone(), (first, last));
             }
         }

@@ -3,8 +3,8 @@
 use crdt_core::{Access, Durability, Fingerprint, Head, Namespace, Store as _, StoreError};
 
 use crate::documents;
-use crate::notes;
 use crate::error::Failure;
+use crate::notes;
 use crate::peers;
 use crate::store::SqliteStore;
 

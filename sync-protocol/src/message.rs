@@ -574,11 +574,10 @@ mod tests {
                     | Message::Refused(_)
                     | Message::Part(_)
             );
-            let may_end_early =
-                matches!(
-                    message,
-                    Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Load(_) | Message::Scope(_)
-                );
+            let may_end_early = matches!(
+                message,
+                Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Load(_) | Message::Scope(_)
+            );
             for cut in 0..bytes.len() {
                 let back = Message::decode(&bytes[..cut]);
                 assert_ne!(back.as_ref().ok(), Some(&message));

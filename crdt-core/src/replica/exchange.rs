@@ -363,10 +363,11 @@ impl<S: Store> Replica<S> {
             if index > 0 {
                 store.clear_staged(checkpoint.peer)?;
             }
-            let cells = merge.cells;
+            let (cells, recalled) = (merge.cells, merge.recalled);
             let event = conclude(store, merge, own, &checkpoint, believe)?;
             store.set_head(&head)?;
-            let sequence = (head.sequence > before).then_some(head.sequence);
+            // What was recalled is more than an echo.
+            let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             let loaded_from_others = loaded.is_some_and(|(_, alone)| !alone);
             let loaded = loaded.map(|(position, _)| position);

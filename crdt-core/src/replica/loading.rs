@@ -183,14 +183,14 @@ impl<S: Store> Replica<S> {
                 loading.documents += u64::from(before.is_empty());
                 merge.document(store, &address, before, delta)?;
             }
-            let (cells, before) = (merge.cells, merge.sequence());
+            let (cells, before, recalled) = (merge.cells, merge.sequence(), merge.recalled);
             let event = merge.finish_untold(store, Origin::Peer(part.replica))?;
             store.set_head(&head)?;
             let mut note = part.scope.to_be_bytes().to_vec();
             part.progress.put(&mut note);
             store.set_note(&progress_key(part.peer), Some(&note))?;
             set_state(store, loading)?;
-            let sequence = (head.sequence > before).then_some(head.sequence);
+            let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
             Ok::<_, ApplyError>(Some((Applied { sequence, cells, ..Applied::default() }, loading, event)))
         })?;
         let Some((applied, loading, event)) = loaded else { return Ok(None) };

@@ -28,13 +28,26 @@ pub(super) struct Merge<'m> {
     pub(super) cells: u64,
     /// This replica may have evicted documents; unknown until it is asked.
     was_partial: Option<bool>,
+    /// Something came back that was counted here, and that whoever sent the rest may not know.
+    pub(super) recalled: bool,
 }
 
 impl<'m> Merge<'m> {
     pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
         let (dots, documents) = (SmallSet::new(), SmallSet::new());
         let (changes, replaced) = (Vec::new(), None);
-        Self { head, collections, listening, dots, documents, changes, replaced, cells: 0, was_partial: None }
+        Self {
+            head,
+            collections,
+            listening,
+            dots,
+            documents,
+            changes,
+            replaced,
+            cells: 0,
+            was_partial: None,
+            recalled: false,
+        }
     }
 
     /// Keeps what is replaced from now on.
@@ -124,7 +137,10 @@ impl<'m> Merge<'m> {
             return Ok(document);
         }
         match scoped::take_counted(store, address)? {
-            Some(counted) => self.replace(store, address, document, &SmallSet::new(), counted),
+            Some(counted) => {
+                self.recalled = true;
+                self.replace(store, address, document, &SmallSet::new(), counted)
+            }
             None => Ok(document),
         }
     }
@@ -162,8 +178,8 @@ impl<'m> Merge<'m> {
         store: &mut S,
         origin: Origin,
     ) -> Result<Option<ChangeEvent>, StoreError> {
-        if self.documents.is_empty() {
-            return Ok(None);
+        if self.recalled || self.documents.is_empty() {
+            return self.finish(store, origin);
         }
         (self.dots, self.documents) = (SmallSet::new(), SmallSet::new());
         self.append(store)?;

@@ -30,9 +30,9 @@ pub use exchange::{
 };
 pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
 pub use reject::Withdrawal;
+pub(crate) use reject::drop_rejected;
 pub(crate) use scoped::counted;
 pub use scoped::{Asked, SubscribeError, Subscription};
-pub(crate) use reject::drop_rejected;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

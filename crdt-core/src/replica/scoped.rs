@@ -238,7 +238,8 @@ impl<S: Store> Replica<S> {
                     let evictions = ours.evictions + 1;
                     Subscription { evictions, ..ours }.write(store)?;
                 }
-                let (sequence, origin) = (head.sequence, Origin::Local(crate::Dot::new(head.replica, head.counter)));
+                let (sequence, origin) =
+                    (head.sequence, Origin::Local(crate::Dot::new(head.replica, head.counter)));
                 let event = ChangeEvent { sequence, origin, documents: changes, and_more: false };
                 Ok::<_, StoreError>(Some((count, event)))
             })?;

@@ -145,19 +145,18 @@ pub fn import(replica: &mut impl Endpoint, source: impl Read) -> Result<Imported
         let number = replica.scope_number(header.life)?;
         let claims = missing.is_none();
         let (dictionary, read, reached) = (Dictionary::new(), 0, (0, Fingerprint::EMPTY));
-        let mut bundle =
-            Bundle {
-                frames,
-                header: &header,
-                head: &head,
-                limits,
-                claims,
-                number,
-                scope,
-                dictionary,
-                read,
-                reached,
-            };
+        let mut bundle = Bundle {
+            frames,
+            header: &header,
+            head: &head,
+            limits,
+            claims,
+            number,
+            scope,
+            dictionary,
+            read,
+            reached,
+        };
         let applied = replica.apply_run(|| bundle.next())?;
         let (sequence, root) = bundle.reached;
         // A cursor beyond what was our head is one into a history that this store has lost.
@@ -261,8 +260,11 @@ impl<R: Read> Bundle<'_, R> {
                 check_fork(self.head, &end.context)?;
                 self.reached = (end.sequence, end.root);
                 // Without a claim, what is remembered of the writer stays as it is.
-                let (cursor, context, scope) =
-                    if self.claims { (end.sequence, end.context, self.number) } else { (0, Vec::new(), self.scope) };
+                let (cursor, context, scope) = if self.claims {
+                    (end.sequence, end.context, self.number)
+                } else {
+                    (0, Vec::new(), self.scope)
+                };
                 let (peer, replica) = (self.header.life, self.header.replica);
                 Ok(RunPart::End(Checkpoint {
                     peer,

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crdt_core::{
-    Address, Applied, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store, Withdrawal, Within,
+    Address, Applied, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store,
+    Withdrawal, Within,
 };
 
 use super::status::SessionError;

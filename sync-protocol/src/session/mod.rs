@@ -263,7 +263,9 @@ impl Session {
                 Err(error) => {
                     match error {
                         SessionError::TooManyRefusals => self.close(EndReason::TooManyRefusals),
-                        SessionError::Superseded | SessionError::ScopeChanged => self.close(EndReason::Failed),
+                        SessionError::Superseded | SessionError::ScopeChanged => {
+                            self.close(EndReason::Failed)
+                        }
                         _ => {}
                     }
                     return Err(error);
@@ -705,7 +707,11 @@ impl Session {
         let Some(peer) = &self.peer else { return false };
         let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return false };
         let open = |terms: Terms| terms.reads == Reads::Everything;
-        self.scopes.comparable() && open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.obeys())
+        self.scopes.comparable()
+            && open(ours)
+            && open(theirs)
+            && theirs.writes_all
+            && (ours.writes_all || self.obeys())
     }
 
     /// When [`Session::expire`] has to be called: the peer owes an answer and did not give it.

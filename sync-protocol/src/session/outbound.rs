@@ -129,10 +129,9 @@ impl Outbound {
         self.widening = has_cursor && self.peer_scope.known.is_some();
         let (state, way) = match (self.in_sync_at, &want.seen) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
-            _ if self.widening && !serves.loading => (
-                State::Scan { seen: VersionVector::new(), after: None, start: want.cursor },
-                Way::Resume,
-            ),
+            _ if self.widening && !serves.loading => {
+                (State::Scan { seen: VersionVector::new(), after: None, start: want.cursor }, Way::Resume)
+            }
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
             // What is being loaded is not passed on, and is not in the change order.
             _ if serves.loading => (State::Steps(Position::default()), Way::Resume),
@@ -237,8 +236,7 @@ impl Outbound {
         let partial = terms.reads != Reads::Everything;
         self.partial = partial;
         let scope = self.peer_scope.clone();
-        let may_read =
-            |address: &Address| goes_to(&scope, address) && (!partial || rights.may_read(address));
+        let may_read = |address: &Address| goes_to(&scope, address) && (!partial || rights.may_read(address));
         loop {
             if !self.may_be_last()
                 && let Some(batch) = self.queue.pop_front()
@@ -349,7 +347,8 @@ impl Outbound {
     fn advance_run(&mut self, window: Window) {
         self.state = if window.reaches_head() {
             let mut context = window.context;
-            if self.partial || !self.vouches || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES {
+            if self.partial || !self.vouches || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES
+            {
                 // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it costs the peer bytes, not changes.
                 context.clear();
             }
