@@ -51,7 +51,7 @@ impl Scope {
 
     /// Adds a whole collection.
     pub fn collection(self, name: impl Into<Name>) -> Self {
-        self.with(name.into(), WHOLE)
+        self.with(&name.into(), WHOLE)
     }
 
     /// Adds documents of a collection.
@@ -62,14 +62,14 @@ impl Scope {
     ) -> Self {
         let name = collection.into();
         for id in ids {
-            self = self.with(name.clone(), (number(id), number(id)));
+            self = self.with(&name, (number(id), number(id)));
         }
         self
     }
 
     /// Adds the documents of a collection from one id to another, both within. Nothing when the last comes before the first.
     pub fn range(self, collection: impl Into<Name>, first: DocumentId, last: DocumentId) -> Self {
-        self.with(collection.into(), (number(first), number(last)))
+        self.with(&collection.into(), (number(first), number(last)))
     }
 
     /// Adds the documents of a collection whose ids begin with these bytes; of more than 16, the first 16 count.
@@ -78,14 +78,14 @@ impl Scope {
         for (at, byte) in bytes.iter().take(16).enumerate() {
             (first[at], last[at]) = (*byte, *byte);
         }
-        self.with(collection.into(), (u128::from_be_bytes(first), u128::from_be_bytes(last)))
+        self.with(&collection.into(), (u128::from_be_bytes(first), u128::from_be_bytes(last)))
     }
 
-    fn with(mut self, name: Name, added: Range) -> Self {
+    fn with(mut self, name: &Name, added: Range) -> Self {
         if let Some(collections) = &mut self.collections
             && added.0 <= added.1
         {
-            insert(collections.or_default(&name), added);
+            insert(collections.or_default(name), added);
         }
         self
     }
@@ -174,7 +174,7 @@ impl Scope {
                 let single = reader.byte("a range")? == 1;
                 let first = u128::from_be_bytes(reader.array("a document id")?);
                 let last = if single { first } else { u128::from_be_bytes(reader.array("a document id")?) };
-                scope = scope.with(name.clone(), (first, last));
+                scope = scope.with(&name, (first, last));
             }
         }
         reader.finish()?;

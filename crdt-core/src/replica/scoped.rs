@@ -290,7 +290,7 @@ fn next_outside<S: Store>(
     }
     let notes = store.notes_after(OUTSIDE, after, PAGE)?;
     let Some((last, _)) = notes.last() else { return Ok(None) };
-    *after = last.clone();
+    after.clone_from(last);
     let mut outside = Vec::new();
     for (key, _) in notes {
         let address = read_address(&key[OUTSIDE.len()..])?;

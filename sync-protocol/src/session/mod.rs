@@ -92,6 +92,8 @@ pub struct Session {
     /// Everything was asked for once because the roots differed.
     repaired: bool,
     scopes: Scopes,
+    /// The peer said that it holds nothing of others yet: it may have no root to tell.
+    peer_loads: bool,
 }
 
 /// What becomes of a change that the peer refuses.
@@ -136,6 +138,7 @@ impl Session {
             last_heard_ms: now_ms,
             repaired: false,
             scopes: Scopes::default(),
+            peer_loads: false,
         }
     }
 
@@ -264,7 +267,7 @@ impl Session {
                     match error {
                         SessionError::TooManyRefusals => self.close(EndReason::TooManyRefusals),
                         SessionError::Superseded | SessionError::ScopeChanged => {
-                            self.close(EndReason::Failed)
+                            self.close(EndReason::Failed);
                         }
                         _ => {}
                     }
@@ -507,7 +510,10 @@ impl Session {
                 self.scopes.heard(told);
             }
             Message::Scope(_) => return Err(SessionError::Unexpected("another scope")),
-            Message::Load(asked) => self.outbound.load(replica, asked, peer.hello.replica)?,
+            Message::Load(asked) => {
+                self.outbound.load(replica, asked, peer.hello.replica)?;
+                self.peer_loads = true;
+            }
             Message::Part(part) => {
                 let loaded = self.inbound.part(replica, &peer.hello, part, within.generation)?;
                 self.loaded(loaded);
@@ -517,10 +523,7 @@ impl Session {
                 let root = checkpoint.root;
                 let seen = self.inbound.first_sync().map(|_| checkpoint.context.clone());
                 let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge, within)?;
-                if let Some(position) = applied.loaded {
-                    let seen = seen.filter(|_| self.scopes.peer_vouches()).unwrap_or_default();
-                    self.outbound.loaded(position, applied.loaded_from_others.then_some(&seen));
-                }
+                self.finished_loading(&applied, seen);
                 self.applied(replica, &applied, true);
                 if !applied.held {
                     self.compare(replica, root);
@@ -601,6 +604,14 @@ impl Session {
             self.events.push_back(SessionEvent::Evicted { documents });
         }
         Ok(())
+    }
+
+    /// Our first sync came to its end with a checkpoint of this peer, which has seen so much.
+    fn finished_loading(&mut self, applied: &crdt_core::Applied, seen: Option<Vec<crdt_core::Dot>>) {
+        if let Some(position) = applied.loaded {
+            let seen = seen.filter(|_| self.scopes.peer_vouches()).unwrap_or_default();
+            self.outbound.loaded(position, applied.loaded_from_others.then_some(&seen));
+        }
     }
 
     /// Tells of a part of our first sync. What it changed here is not told by our change order.
@@ -690,7 +701,7 @@ impl Session {
             return;
         }
         let (Ok(head), Ok(serves)) = (replica.head(), replica.serves()) else { return };
-        let loading = serves.loading || (self.outbound.peer_loads() && peer_root == Fingerprint::EMPTY);
+        let loading = serves.loading || (self.peer_loads && peer_root == Fingerprint::EMPTY);
         if loading || !self.outbound.has_told(&head) || head.root == peer_root {
             return;
         }

@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
 use crdt_core::{
-    Address, Document, Dot, Fingerprint, FirstSync, Head, Life, Position, Replica, Scanned, Serves, Store,
-    VersionVector, Window,
+    Address, Document, Dot, Fingerprint, FirstSync, Head, Life, Position, Replica, Scanned, Scope, Serves,
+    Store, VersionVector, Window,
 };
 
 use super::first_sync::Loader;
@@ -58,8 +58,6 @@ pub(super) struct Outbound {
     scan_ended: bool,
     /// The peer holds nothing of others yet, and gets its run in parts.
     loader: Option<Loader>,
-    /// It said so.
-    peer_loads: bool,
     /// We loaded until here, all of it from this peer: it has what we do not tell by our change order.
     loaded_from_peer: u64,
     /// What the peer subscribes to.
@@ -69,8 +67,8 @@ pub(super) struct Outbound {
     /// Which subscription of ours this session is under, and how often something was evicted when it was last looked at.
     generation: u64,
     evictions: u64,
-    /// The peer's cursor stands for less than its scope: the rest is looked for among all documents.
-    widening: bool,
+    /// What the peer's cursor stands for, when that is less than its scope: the rest is looked for among all documents.
+    widening: Option<Scope>,
     /// We loaded from this peer and from others: what this one has seen.
     peer_seen: VersionVector,
 }
@@ -126,10 +124,10 @@ impl Outbound {
         self.context_since = if has_cursor { want.cursor } else { 0 };
         (self.peer_scope, self.vouches) = (scopes.peer().clone(), scopes.vouches());
         (self.generation, self.evictions) = (scopes.generation(), serves.evictions);
-        self.widening = has_cursor && self.peer_scope.known.is_some();
+        self.widening = scopes.peer().known.clone().filter(|_| has_cursor);
         let (state, way) = match (self.in_sync_at, &want.seen) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
-            _ if self.widening && !serves.loading => {
+            _ if self.widening.is_some() && !serves.loading => {
                 (State::Scan { seen: VersionVector::new(), after: None, start: want.cursor }, Way::Resume)
             }
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
@@ -170,13 +168,8 @@ impl Outbound {
         if !matches!(self.state, State::Waiting) {
             return Err(SessionError::Unexpected("a first sync after a want"));
         }
-        (self.loader, self.peer_loads) = (Some(Loader::new(replica, asked, peer)?), true);
+        self.loader = Some(Loader::new(replica, asked, peer)?);
         Ok(())
-    }
-
-    /// True when the peer said that it holds nothing of others yet: then it may have no root to tell.
-    pub(super) const fn peer_loads(&self) -> bool {
-        self.peer_loads
     }
 
     /// Our own first sync came to its end at a position of our change order. What the peer has seen is needed only when
@@ -209,7 +202,7 @@ impl Outbound {
         if from >= due || self.loaded_from_peer >= due {
             return false;
         }
-        (self.context_since, self.loader, self.widening) = (0, None, false);
+        (self.context_since, self.loader, self.widening) = (0, None, None);
         self.state = State::Scan { seen: self.peer_seen.clone(), after: None, start: window.head.sequence };
         true
     }
@@ -262,7 +255,7 @@ impl Outbound {
                     }
                     let mut documents = page.documents;
                     // What the cursor stands for comes with the change order.
-                    let known = scope.known.as_ref().filter(|_| self.widening);
+                    let known = self.widening.as_ref();
                     let is_new = |address: &Address| known.is_none_or(|known| !known.contains(address));
                     documents.retain(|(address, _)| may_read(address) && is_new(address));
                     self.enqueue(documents);
