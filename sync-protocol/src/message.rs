@@ -441,6 +441,9 @@ fn read_scope(reader: &mut Reader<'_>) -> Result<ScopeTold, DecodeError> {
     } else {
         None
     };
+    if known.as_ref().is_some_and(Scope::is_everything) {
+        return Err(DecodeError::Invalid("a cursor that stands for more than the scope"));
+    }
     Ok(ScopeTold { scope: scope_told, vouched, known })
 }
 
