@@ -436,7 +436,7 @@ fn play<K: Kind>(name: &str, seeds: std::ops::Range<u64>, steps: usize) {
 
 #[test]
 fn in_memory() {
-    play::<MemoryStore>("in_memory", 0..20, 100);
+    play::<MemoryStore>("in_memory", 25..45, 100);
 }
 
 #[test]
