@@ -426,3 +426,25 @@ fn a_bundle_for_a_peer_covers_what_was_loaded_after_its_last_ack() {
     assert!(imported.in_sync && imported.missing.is_none(), "{imported:?}");
     assert_same(&mut third, &mut b);
 }
+
+#[test]
+fn with_more_rights_a_cut_run_is_not_gone_on_with() {
+    let narrow = |_: &Applicant<'_>| Ok(Rules::all(Right::ReadWrite).collection("notes", Right::None));
+    let open = |_: &Applicant<'_>| Ok(Rules::all(Right::ReadWrite));
+    let (mut a, mut b) = (filled(1, 300), replica(2));
+    // They come before the tasks in the order of addresses.
+    a.commit(START_MS, Durability::Visible, |tx| {
+        tx.document("notes", DocumentId::from_u64(1))?.set("title", "not shown at first")?;
+        Ok::<_, TransactionError>(())
+    })
+    .unwrap();
+    let guarded = |nonce, guard: Arc<dyn sync_protocol::door::Authenticate>| {
+        let mut line = Line::new(nonce);
+        line.at_a = Session::new(Config::new(nonce), START_MS).guarded_by(guard);
+        line
+    };
+    guarded(1, Arc::new(narrow)).carry(&mut a, &mut b, 12).unwrap();
+    assert!(b.loading().unwrap().is_some());
+    guarded(3, Arc::new(open)).finish(&mut a, &mut b);
+    assert_same(&mut a, &mut b);
+}
