@@ -102,6 +102,7 @@ pub mod laws;
 mod limits;
 mod memory;
 mod name;
+pub mod reconcile;
 mod refusal;
 mod replica;
 mod replica_id;
@@ -129,8 +130,8 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Judgement, Position, Refusals,
-    Replica, RunPart, Window, Withdrawal, renew_identity,
+    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Holding, Judgement, Position,
+    Refusals, Replica, RunPart, Sums, Window, Withdrawal, renew_identity,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};

@@ -21,6 +21,8 @@ pub struct MemoryStore {
     before: Option<(Head, usize)>,
     /// The rows that it replaced, the latest last.
     replaced: Vec<(Key, Option<Row>)>,
+    /// The last number that was given to a document.
+    numbered: u64,
 }
 
 /// What a row is found by. Rows of a kind lie together, in order.
@@ -32,6 +34,9 @@ enum Key {
     /// The batches staged for a peer, by their number.
     Staged(Life, u64),
     Note(Vec<u8>),
+    /// The number of a document, and the document of a number, once somebody has asked for it.
+    NumberOf(Address),
+    Numbered(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -43,12 +48,14 @@ enum Row {
     Peer(Box<PeerRecord>),
     /// A staged batch or a note.
     Bytes(Vec<u8>),
+    Number(u64),
+    Address(Box<Address>),
 }
 
 impl MemoryStore {
     /// An empty store.
     pub const fn new(head: Head) -> Self {
-        Self { head, log: Vec::new(), rows: SmallMap::new(), before: None, replaced: Vec::new() }
+        Self { head, log: Vec::new(), rows: SmallMap::new(), before: None, replaced: Vec::new(), numbered: 0 }
     }
 
     fn put(&mut self, key: Key, row: Row) {
@@ -167,6 +174,27 @@ impl Store for MemoryStore {
         let next = next.take_while(|(address, _)| address.collection == *collection);
         let next = next.filter(|(address, _)| Some(address.id) != after).take(limit);
         Ok(next.map(|(address, document)| (address.id, document.clone())).collect())
+    }
+
+    fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError> {
+        let key = Key::NumberOf(address.clone());
+        if let Some(Row::Number(number)) = self.rows.get(&key) {
+            return Ok(Some(*number));
+        }
+        if !self.rows.contains_key(&Key::Document(address.clone())) {
+            return Ok(None);
+        }
+        self.numbered += 1;
+        self.put(key, Row::Number(self.numbered));
+        self.put(Key::Numbered(self.numbered), Row::Address(Box::new(address.clone())));
+        Ok(Some(self.numbered))
+    }
+
+    fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError> {
+        match self.rows.get(&Key::Numbered(number)) {
+            Some(Row::Address(address)) => Ok(Some((**address).clone())),
+            _ => Ok(None),
+        }
     }
 
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {

@@ -187,6 +187,19 @@ pub trait Store {
         limit: usize,
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError>;
 
+    /// A number by which [`Store::address_numbered`] finds a document again for as long as it is stored; `None` when it is
+    /// not. Asked in a transaction for writing, because a store may give the number now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError>;
+
+    /// The document of a number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError>;
+
     /// Adds a step to the end of the change order.
     ///
     /// # Errors

@@ -127,6 +127,17 @@ impl Documents {
         Ok(self.find(connection, collection, address.id)?.ok_or(Misuse::UnknownDocument)?.row)
     }
 
+    /// The row of a document; `None` when it is not stored.
+    pub(crate) fn number_of(
+        &mut self,
+        connection: &Connection,
+        numbers: &Numbers,
+        address: &Address,
+    ) -> Result<Option<u64>, Failure> {
+        let Some(collection) = numbers.collection(&address.collection) else { return Ok(None) };
+        Ok(self.find(connection, collection, address.id)?.map(|known| known.row.cast_unsigned()))
+    }
+
     /// The document that is stored in a row; `None` when the row does not exist.
     pub(crate) fn address_of(
         &mut self,

@@ -290,6 +290,17 @@ impl Store for SqliteStore {
         Ok(documents::after(&self.connection, &mut self.numbers, collection, after, limit)?)
     }
 
+    fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError> {
+        self.reading()?;
+        Ok(self.documents.number_of(&self.connection, &self.numbers, address)?)
+    }
+
+    fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError> {
+        self.reading()?;
+        let row = number.cast_signed();
+        Ok(self.documents.address_of(&self.connection, &self.numbers, row)?)
+    }
+
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
         self.writing()?;
         Ok(self.tail.append(&self.connection, &mut self.numbers, &mut self.documents, &record)?)

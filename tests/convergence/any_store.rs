@@ -60,6 +60,8 @@ impl Store for AnyStore {
             -> Result<Vec<(Address, Arc<Document>)>, StoreError>;
         fn collection_after(&mut self, collection: &Name, after: Option<DocumentId>, limit: usize)
             -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError>;
+        fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError>;
+        fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError>;
         fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError>;
         fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError>;
         fn context(&mut self) -> Result<VersionVector, StoreError>;

@@ -434,22 +434,31 @@ impl<S: Store> Replica<S> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| store.peer(life))
     }
 
-    /// Notes how far into our change order a peer has said to have durably applied. It only moves up.
+    /// Notes how far into our change order a peer has said to have durably applied; and how far into its own that
+    /// takes us, under a scope, because the steps up to there are nothing but what we sent. Both only move up.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn acknowledged(&mut self, life: Life, replica: ReplicaId, sequence: u64) -> Result<(), StoreError> {
+    pub fn acknowledged(
+        &mut self,
+        life: Life,
+        replica: ReplicaId,
+        sequence: u64,
+        passed: (u64, u64),
+    ) -> Result<(), StoreError> {
+        let (cursor, scope) = passed;
         transact(&mut self.store, Access::Write, Durability::Visible, |store| {
             let known = store.peer(life)?.unwrap_or(PeerRecord {
                 life,
                 replica,
                 cursor: 0,
                 acked: 0,
-                scope: 0,
+                scope,
                 claimed: 0,
             });
             let acked = known.acked.max(sequence.min(store.head()?.sequence));
-            store.set_peer(&PeerRecord { replica, acked, ..known })
+            let cursor = if known.scope == scope { known.cursor.max(cursor) } else { known.cursor };
+            store.set_peer(&PeerRecord { replica, cursor, acked, ..known })
         })
     }
 }

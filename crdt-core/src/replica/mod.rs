@@ -11,12 +11,14 @@
 //! | `mod.rs` | commit, read, the transaction guard |
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
+//! | `reconcile.rs` | what a session asks without a cursor: sketches, and what one side misses of some documents |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `undo.rs` | what it takes to take an own change back |
 
 mod exchange;
 mod merge;
+mod reconcile;
 mod refuse;
 mod reject;
 mod undo;
@@ -24,6 +26,7 @@ mod undo;
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
+pub use reconcile::{Holding, Sums};
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
 
