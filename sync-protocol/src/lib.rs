@@ -60,4 +60,4 @@ mod session;
 
 pub use end_reason::EndReason;
 pub use message::{MAX_HELLO_BYTES, PROTOCOL_VERSION};
-pub use session::{Config, Session, SessionError, SessionEvent, Status, Traffic, Way};
+pub use session::{Config, Reconciled, Session, SessionError, SessionEvent, Status, Traffic, Way};

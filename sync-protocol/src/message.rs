@@ -14,6 +14,17 @@
 //! | 11 | Welcome | you are let in, on these terms |
 //! | 12 | Refused | these changes of yours I did not take, and what I hold instead |
 //! | 13 | Heard | I know now what you refused |
+//! | 15 | Sketch | sums over all that I hold |
+//! | 16 | More | I need more sums |
+//! | 17 | Differ | in these slots we differ, and this I hold there |
+//! | 18 | Held | this I hold in those slots |
+
+mod reconcile;
+
+pub(crate) use reconcile::{
+    Differ, Held, MAX_DOTS_PER_SLOT, MAX_SLOTS_PER_MESSAGE, MAX_SYMBOLS_PER_MESSAGE, More, Reconciling,
+    Sketch,
+};
 
 use alloc::vec::Vec;
 use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
@@ -56,8 +67,18 @@ pub(crate) struct Want {
     pub(crate) cursor: u64,
     /// The highest counter of the addressee's present replica id that this side has seen.
     pub(crate) seen_of_you: u64,
-    /// Without a cursor: everything seen, unless it is too much.
-    pub(crate) seen: Option<Vec<Dot>>,
+    pub(crate) by: By,
+}
+
+/// How the addressee is to find out what this side lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By the cursor; without one, everything is sent.
+    Cursor,
+    /// By reconciling, because there is no cursor.
+    Reconciling,
+    /// By reconciling, because the roots differ although nothing should be missing: dots are not to be trusted.
+    Suspicion,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +160,7 @@ pub(crate) enum Message<'a> {
     Refused(Refused<'a>),
     /// Up to this number.
     Heard(u64),
+    Reconciling(Reconciling),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -179,8 +201,7 @@ impl<'a> Message<'a> {
                 out.push(WANT);
                 put_unsigned(&mut out, want.cursor);
                 put_unsigned(&mut out, want.seen_of_you);
-                out.push(want.seen.is_some().into());
-                put_dots(&mut out, want.seen.as_deref().unwrap_or_default());
+                out.push(want.by as u8);
             }
             Self::Chunk(batch) => {
                 out.push(CHUNK);
@@ -252,6 +273,7 @@ impl<'a> Message<'a> {
                 out.push(HEARD);
                 put_unsigned(&mut out, *through);
             }
+            Self::Reconciling(message) => message.encode(&mut out),
         }
         out
     }
@@ -268,24 +290,17 @@ impl<'a> Message<'a> {
                 if version != PROTOCOL_VERSION {
                     return Err(DecodeError::UnknownTag { what: "protocol version", tag: version.into() });
                 }
-                Self::Hello(Hello {
-                    namespace: reader.array("a namespace")?,
-                    replica: ReplicaId::from_bytes(reader.array("a replica id")?),
-                    life: Life(u64::from_le_bytes(reader.array("a life")?)),
-                    nonce: u64::from_le_bytes(reader.array("a nonce")?),
-                    root: read_root(&mut reader)?,
-                    sequence: reader.unsigned("a sequence")?,
-                    now_ms: reader.unsigned("a time")?,
-                    durable: read_bool(&mut reader)?,
-                })
+                Self::Hello(read_hello(&mut reader)?)
             }
             WANT => {
                 let (cursor, seen_of_you) = (reader.unsigned("a cursor")?, reader.unsigned("a counter")?);
-                let (has_seen, seen) = (read_bool(&mut reader)?, read_dots(&mut reader)?);
-                if !has_seen && !seen.is_empty() {
-                    return Err(DecodeError::Invalid("a version vector that is said not to be there"));
-                }
-                Self::Want(Want { cursor, seen_of_you, seen: has_seen.then_some(seen) })
+                let by = match reader.byte("a way")? {
+                    0 => By::Cursor,
+                    1 => By::Reconciling,
+                    2 => By::Suspicion,
+                    tag => return Err(DecodeError::UnknownTag { what: "way", tag: tag.into() }),
+                };
+                Self::Want(Want { cursor, seen_of_you, by })
             }
             CHUNK => return Ok(Self::Chunk(reader.rest())),
             CHECKPOINT => {
@@ -351,11 +366,27 @@ impl<'a> Message<'a> {
                 return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
             }
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
-            tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
+            tag => match Reconciling::decode(tag, &mut reader) {
+                Some(message) => Self::Reconciling(message?),
+                None => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
+            },
         };
         reader.finish()?;
         Ok(message)
     }
+}
+
+fn read_hello(reader: &mut Reader<'_>) -> Result<Hello, DecodeError> {
+    Ok(Hello {
+        namespace: reader.array("a namespace")?,
+        replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+        life: Life(u64::from_le_bytes(reader.array("a life")?)),
+        nonce: u64::from_le_bytes(reader.array("a nonce")?),
+        root: read_root(reader)?,
+        sequence: reader.unsigned("a sequence")?,
+        now_ms: reader.unsigned("a time")?,
+        durable: read_bool(reader)?,
+    })
 }
 
 fn read_root(reader: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {
@@ -400,11 +431,18 @@ pub(crate) fn read_dots(reader: &mut Reader<'_>) -> Result<Vec<Dot>, DecodeError
 
 #[cfg(test)]
 mod tests {
+    use std::boxed::Box;
+
+    use crdt_core::Holding;
+    use crdt_core::reconcile::Symbol;
+
     use super::*;
 
     fn samples() -> Vec<Message<'static>> {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
         let root = Fingerprint(u128::MAX - 5);
+        let holdings =
+            vec![Holding::Nothing, Holding::Document { check: 200, dots: dots.clone() }, Holding::Something];
         vec![
             Message::Hello(Hello {
                 namespace: [9; 16],
@@ -416,8 +454,8 @@ mod tests {
                 now_ms: u64::MAX,
                 durable: true,
             }),
-            Message::Want(Want { cursor: 5, seen_of_you: 6, seen: None }),
-            Message::Want(Want { cursor: 0, seen_of_you: 0, seen: Some(dots.clone()) }),
+            Message::Want(Want { cursor: 5, seen_of_you: 6, by: By::Cursor }),
+            Message::Want(Want { cursor: 0, seen_of_you: u64::MAX, by: By::Suspicion }),
             Message::Chunk(&[1, 2, 3]),
             Message::Checkpoint(Checkpoint { sequence: 9, root, context: dots.clone(), batch: &[4, 5] }),
             Message::Push(Push { steps: 1, own: 1, context: vec![], batch: &[6] }),
@@ -437,6 +475,21 @@ mod tests {
                 batch: &[7, 8],
             }),
             Message::Heard(300),
+            Message::Reconciling(Reconciling::Sketch(Sketch {
+                round: 1,
+                salt: u64::MAX,
+                total: 300,
+                estimate: Some(Box::new([7; crdt_core::reconcile::Estimate::BYTES])),
+                symbols: vec![Symbol::default(); 3],
+            })),
+            Message::Reconciling(Reconciling::More(More { round: 1, salt: 9, total: 44 })),
+            Message::Reconciling(Reconciling::Differ(Differ {
+                round: 2,
+                last: false,
+                slots: vec![0, 7, u32::MAX],
+                holdings: holdings.clone(),
+            })),
+            Message::Reconciling(Reconciling::Held(Held { round: 3, last: true, holdings })),
         ]
     }
 
@@ -466,7 +519,10 @@ mod tests {
                     | Message::Token(Token { shown: Some(_), .. })
                     | Message::Refused(_)
             );
-            let may_end_early = matches!(message, Message::Ack(_) | Message::Bye(_, Some(_)));
+            let may_end_early = matches!(
+                message,
+                Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Reconciling(Reconciling::Sketch(_))
+            );
             for cut in 0..bytes.len() {
                 let back = Message::decode(&bytes[..cut]);
                 assert_ne!(back.as_ref().ok(), Some(&message));

@@ -26,7 +26,7 @@ fn anyone(replica: &mut Memory) -> Vec<u8> {
 /// What came after a position of the change order, as if a peer had acknowledged it.
 fn after(replica: &mut Memory, sequence: u64) -> Vec<u8> {
     let peer = 9_000 + sequence;
-    replica.acknowledged(Life(peer), ReplicaId::from_u64(peer), sequence).unwrap();
+    replica.acknowledged(Life(peer), ReplicaId::from_u64(peer), sequence, (0, 0)).unwrap();
     exported(replica, &For::Peer(ReplicaId::from_u64(peer)))
 }
 
@@ -350,7 +350,7 @@ fn what_is_committed_during_an_export_is_part_of_it() {
             For::Anyone
         } else {
             taken(&mut b, &anyone(&mut a));
-            a.acknowledged(Life(2), ReplicaId::from_u64(2), from).unwrap();
+            a.acknowledged(Life(2), ReplicaId::from_u64(2), from, (0, 0)).unwrap();
             For::Peer(ReplicaId::from_u64(2))
         };
         let mut busy = Busy { replica: a, turn: 0, turns };

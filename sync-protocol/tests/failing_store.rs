@@ -77,6 +77,12 @@ impl Store for Failing {
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError> {
         self.call()?.collection_after(collection, after, limit)
     }
+    fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError> {
+        self.call()?.number_of(address)
+    }
+    fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError> {
+        self.call()?.address_numbered(number)
+    }
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
         self.call()?.append_log(record)
     }

@@ -831,8 +831,8 @@ export interface SessionStatus {
 /** Why a session is over. More may be added. */
 export type EndReason = "done" | "closed" | "timed-out" | "failed" | "not-admitted" | "too-many-refusals" | "other";
 
-/** How one side finds out what the other misses: nothing is missing, from where it left off, by version vector, everything. */
-export type Way = "in-sync" | "resume" | "version-vector" | "full";
+/** How one side finds out what the other misses: nothing is missing, from where it left off, by comparing sums, everything. */
+export type Way = "in-sync" | "resume" | "reconcile" | "full";
 
 /** Something that happened in a session. More may be added. */
 export type SessionEvent =

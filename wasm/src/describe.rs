@@ -97,7 +97,7 @@ fn way(way: Way) -> Value {
     Value::from(match way {
         Way::InSync => "in-sync",
         Way::Resume => "resume",
-        Way::VersionVector => "version-vector",
+        Way::Reconcile => "reconcile",
         Way::Full => "full",
     })
 }

@@ -151,7 +151,7 @@ pub fn import(replica: &mut impl Endpoint, source: impl Read) -> Result<Imported
         // A cursor beyond what was our head is one into a history that this store has lost.
         let ack = header.acks.iter().find(|(life, cursor)| *life == head.life && *cursor <= head.sequence);
         if let Some((_, cursor)) = ack {
-            replica.acknowledged(header.life, header.replica, *cursor)?;
+            replica.acknowledged(header.life, header.replica, *cursor, (0, 0))?;
         }
         Ok(Imported {
             replica: header.replica,

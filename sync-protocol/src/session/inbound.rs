@@ -7,7 +7,7 @@ use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crdt_core::{Address, Applied, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
 
 use super::status::SessionError;
-use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Push, Refused, Want};
+use crate::message::{By, Checkpoint, Hello, Push, Refused, Want};
 
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
@@ -25,8 +25,8 @@ pub(super) struct Inbound {
     /// The number of the last refusal that the peer announced, and of the last one that it told.
     refusals: (u64, u64),
     hold: Hold,
-    /// The peer may not read everything, so it is not told what we have seen: that names who wrote what is hidden.
-    keeps_seen: bool,
+    /// The peer may read everything.
+    reads_all: bool,
     /// Tells this session with the peer from others.
     session: u64,
 }
@@ -64,15 +64,15 @@ impl Inbound {
         self.peer_counter = seen.get(hello.replica).max(claimed);
         replica.begin_session(hello.life, session)?;
         self.session = session;
-        let whole = !self.keeps_seen
-            && self.cursor == 0
-            && seen.len() <= MAX_VECTOR_ENTRIES
-            && hello.root != head.root;
-        Ok(Want {
-            cursor: self.cursor,
-            seen_of_you: self.peer_counter,
-            seen: whole.then(|| seen.iter().collect()),
-        })
+        // Whoever holds nothing lacks everything, and sums tell whoever may not read everything what is hidden.
+        let reconciles = self.cursor == 0
+            && self.reads_all
+            && scope == 0
+            && hello.root != head.root
+            && hello.sequence > 0
+            && head.sequence > 0;
+        let by = if reconciles { By::Reconciling } else { By::Cursor };
+        Ok(Want { cursor: self.cursor, seen_of_you: self.peer_counter, by })
     }
 
     pub(super) fn chunk<S: Store>(
@@ -202,11 +202,15 @@ impl Inbound {
         self.refusals.0 = self.refusals.0.max(last);
     }
 
-    /// The peer's next steps are nothing but what we sent. The store learns it with the next change.
+    /// Where the cursor will be, and under which scope, after steps of the peer that are nothing but what we sent.
+    pub(super) const fn after_echo(&self, steps: u64) -> (u64, u64) {
+        let steps = if self.following { steps } else { 0 };
+        (self.cursor.saturating_add(steps), self.scope)
+    }
+
+    /// The peer's next steps are nothing but what we sent.
     pub(super) fn echoed(&mut self, steps: u64) {
-        if self.following {
-            self.cursor = self.cursor.saturating_add(steps);
-        }
+        (self.cursor, _) = self.after_echo(steps);
     }
 
     pub(super) const fn cursor(&self) -> u64 {
@@ -222,9 +226,9 @@ impl Inbound {
         };
     }
 
-    /// Whether the peer may be told what we have seen.
-    pub(super) fn tell_seen(&mut self, may: bool) {
-        self.keeps_seen = !may;
+    /// Whether the peer may read everything.
+    pub(super) fn read_by_all(&mut self, reads_all: bool) {
+        self.reads_all = reads_all;
     }
 
     pub(super) const fn may_hold(&self) -> bool {

@@ -3,9 +3,11 @@
 mod handshake;
 mod inbound;
 mod outbound;
+mod reconcile;
 mod refusals;
 mod status;
 
+pub use reconcile::Reconciled;
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
 use alloc::boxed::Box;
@@ -17,11 +19,12 @@ use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
 
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
-use crate::message::{self, Ack, Hello, Message, Token, Want, Welcome};
+use crate::message::{self, Ack, By, Hello, Message, Token, Want, Welcome};
 use crate::seal::{Opened, Seal};
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
 use outbound::Outbound;
+use reconcile::{Outcome, Reconcile};
 
 /// What a session is started with. All of it comes from outside: a session draws no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +89,9 @@ pub struct Session {
     refusal: Option<Refusal>,
     traffic: Traffic,
     last_heard_ms: u64,
-    /// Everything was asked for once because the roots differed.
-    repaired: bool,
+    reconcile: Reconcile,
+    /// What was done because the roots differed: reconciled, then sent everything.
+    repairs: u8,
 }
 
 /// What becomes of a change that the peer refuses.
@@ -130,7 +134,8 @@ impl Session {
             refusal: None,
             traffic: Traffic::default(),
             last_heard_ms: now_ms,
-            repaired: false,
+            reconcile: Reconcile::default(),
+            repairs: 0,
         }
     }
 
@@ -192,6 +197,13 @@ impl Session {
         }
         // It may have heard in another session.
         self.release(replica)?;
+        if self.control.is_empty()
+            && self.ended.is_none()
+            && let Some((message, outcome)) = self.reconcile.next_message(replica)?
+        {
+            self.control.push_back(message);
+            self.reconciled(outcome);
+        }
         let Some(peer) = &mut self.peer else { return Ok(None) };
         let mut message = match (self.control.pop_front(), peer.rights()) {
             (Some(message), _) => message,
@@ -294,6 +306,7 @@ impl Session {
         let peer = Peer::new(&head.namespace, hello, message, self.config.nonce);
         let our_hello = self.hello.as_deref().unwrap_or_default();
         self.control.push_back(peer.proof(&head.namespace, our_hello, self.guard.is_some()));
+        self.reconcile = Reconcile::new(self.config.nonce, peer.hello.nonce);
         self.peer = Some(peer);
         Ok(())
     }
@@ -355,6 +368,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         let peer = self.peer.as_mut().expect("greeted");
         let admits = self.guard.is_none();
+        self.inbound.read_by_all(admits);
         let want = if admits && !guarded {
             Some(self.inbound.greet(replica, &peer.hello, 0, self.config.nonce)?)
         } else {
@@ -374,7 +388,7 @@ impl Session {
         } else {
             peer.welcomed(Terms::OPEN);
         }
-        self.control.extend(want.map(|want| Message::Want(want).encode()));
+        self.ask(want);
         Ok(())
     }
 
@@ -398,7 +412,7 @@ impl Session {
                 let refused = replica.last_refusal(peer.hello.life)?;
                 // What was refused last time has to be taken back before anything else is asked for.
                 self.inbound.hold_while(obeys, refused > 0);
-                self.inbound.tell_seen(rights.terms().reads == Reads::Everything);
+                self.inbound.read_by_all(rights.terms().reads == Reads::Everything);
                 let want = match peer.welcome() {
                     Some(welcome) if !self.inbound.holds() => Some(self.inbound.greet(
                         replica,
@@ -412,7 +426,7 @@ impl Session {
                 self.outbound.refused(refused);
                 let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
                 self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
-                self.control.extend(want.map(|want| Message::Want(want).encode()));
+                self.ask(want);
             }
             Err(refusal) => {
                 let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
@@ -445,7 +459,7 @@ impl Session {
         let terms = Terms::from(welcome);
         peer.welcomed(terms);
         self.events.push_back(SessionEvent::Admitted(terms));
-        self.control.extend(want.map(|want| Message::Want(want).encode()));
+        self.ask(want);
         Ok(())
     }
 
@@ -455,7 +469,7 @@ impl Session {
         replica: &mut Replica<S>,
         message: Message<'_>,
     ) -> Result<(), SessionError> {
-        let obeys = self.obeys();
+        let (obeys, expects_sums) = (self.obeys(), self.expects_sums());
         let peer = self.peer.as_mut().expect("greeted");
         let (rights, terms) = peer.rights().expect("checked by the caller");
         let judge = |proposal: &crdt_core::Proposal<'_>| rights.may_write(proposal);
@@ -474,8 +488,23 @@ impl Session {
                     // That its root is ours would tell such a peer that it has guessed what is hidden.
                     self.outbound.not_in_sync();
                 }
-                let way = self.outbound.start(&head, &want)?;
+                let by = if terms.reads == Reads::Everything { want.by } else { By::Cursor };
+                let way = self.outbound.start(&head, &Want { by, ..want })?;
                 self.events.push_back(SessionEvent::Sending(way));
+                if by != By::Cursor {
+                    self.reconcile.begin(way == Way::Reconcile, by == By::Suspicion);
+                }
+                if by == By::Suspicion && self.repairs == 0 {
+                    // It noticed first.
+                    self.repair();
+                }
+            }
+            Message::Reconciling(_) if !expects_sums => {
+                return Err(SessionError::Unexpected("sums, where not everything may be read"));
+            }
+            Message::Reconciling(message) => {
+                let outcome = self.reconcile.take(message)?;
+                self.reconciled(outcome);
             }
             // Said before the peer took back what we refused; it will be said again.
             Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_) if self.inbound.holds() => {}
@@ -494,8 +523,14 @@ impl Session {
             }
             Message::Ack(ack) => {
                 let (replica_id, life) = (peer.hello.replica, peer.hello.life);
-                if self.outbound.acknowledged(&ack)? {
-                    replica.acknowledged(life, replica_id, ack.sequence)?;
+                let more = self.outbound.acknowledged(&ack)?;
+                if more {
+                    replica.acknowledged(
+                        life,
+                        replica_id,
+                        ack.sequence,
+                        self.inbound.after_echo(ack.echo_steps),
+                    )?;
                     self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
                 }
                 self.inbound.echoed(ack.echo_steps);
@@ -552,7 +587,7 @@ impl Session {
             let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
             let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
             self.inbound.let_go();
-            self.control.push_back(Message::Want(want).encode());
+            self.ask(Some(want));
         }
         Ok(())
     }
@@ -606,24 +641,61 @@ impl Session {
     }
 
     /// Both sides have everything, so their roots have to be equal. If they are not, some transaction exists twice with
-    /// different content (a copied store): each side then sends the other all that it holds.
+    /// different content (a copied store): the two then reconcile, trusting nothing but sums; and if that does not help,
+    /// each sends the other all that it holds.
     fn compare<S: Store>(&mut self, replica: &mut Replica<S>, peer_root: Fingerprint) {
         if let Some(peer) = &mut self.peer {
             peer.root = peer_root;
         }
-        if !self.outbound.caught_up() || !self.inbound.caught_up() || !self.expects_equal_roots() {
+        let rests = self.outbound.caught_up() && self.inbound.caught_up() && !self.reconcile.under_way();
+        if !rests || !self.expects_equal_roots() {
             return;
         }
         let Ok(head) = replica.head() else { return };
         if !self.outbound.has_told(&head) || head.root == peer_root {
             return;
         }
-        self.events.push_back(SessionEvent::RootsDiffer { repairing: !self.repaired });
-        if !self.repaired {
-            self.repaired = true;
-            let everything = Want { cursor: 0, seen_of_you: 0, seen: None };
-            self.control.push_back(Message::Want(everything).encode());
+        self.events.push_back(SessionEvent::RootsDiffer { repairing: self.repairs < 2 });
+        self.repair();
+    }
+
+    /// Does the next thing there is to do about roots that differ.
+    fn repair(&mut self) {
+        let by = match self.repairs {
+            0 => By::Suspicion,
+            1 => By::Cursor,
+            _ => return,
+        };
+        self.repairs += 1;
+        self.ask(Some(Want { cursor: 0, seen_of_you: 0, by }));
+    }
+
+    /// Tells the peer what we want, if anything.
+    fn ask(&mut self, want: Option<Want>) {
+        let Some(want) = want else { return };
+        if want.by != By::Cursor {
+            self.reconcile.begin(false, want.by == By::Suspicion);
         }
+        self.control.push_back(Message::Want(want).encode());
+    }
+
+    /// Sends what the peer lacks, if it wished for that, now that it is known.
+    fn reconciled(&mut self, outcome: Option<Outcome>) {
+        let Some(outcome) = outcome else { return };
+        self.events.push_back(SessionEvent::Reconciled(self.reconcile.cost()));
+        if self.reconcile.take_wish() {
+            match outcome {
+                Outcome::Differing { slots, held, since } => self.outbound.reconciled(slots, held, since),
+                Outcome::TooLarge { since } => self.outbound.send_everything(since),
+            }
+        }
+    }
+
+    /// Whether sums over all that is held may pass between the two.
+    fn expects_sums(&self) -> bool {
+        let Some(peer) = &self.peer else { return false };
+        let terms = [peer.welcome(), peer.rights().map(|(_, terms)| terms)];
+        terms.iter().all(|terms| terms.is_some_and(|terms| terms.reads == Reads::Everything))
     }
 
     /// Whether nothing is withheld on either side, and what was refused has been taken back.
@@ -680,7 +752,10 @@ impl Session {
     /// True when the peer sent us all that it had, and acknowledged all that we had. New commits make it false again once
     /// [`Session::transmit`] has picked them up.
     pub fn is_settled(&self) -> bool {
-        self.inbound.caught_up() && self.outbound.caught_up() && self.control.is_empty()
+        self.inbound.caught_up()
+            && self.outbound.caught_up()
+            && !self.reconcile.under_way()
+            && self.control.is_empty()
     }
 
     /// Where the session is, and what it cost.
@@ -695,6 +770,7 @@ impl Session {
             peer_root: self.peer.as_ref().map(|peer| peer.root),
             terms: self.peer.as_ref().and_then(Peer::welcome),
             way: self.outbound.way(),
+            reconciled: self.reconcile.cost_if_any(),
             traffic: self.traffic,
         }
     }

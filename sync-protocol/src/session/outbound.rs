@@ -9,14 +9,15 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
+use crdt_core::reconcile::Slot;
 use crdt_core::{
-    Address, Document, Dot, Fingerprint, Head, Life, Position, Replica, Store, VersionVector, Window,
+    Address, Document, Dot, Fingerprint, Head, Holding, Life, Position, Replica, Store, VersionVector, Window,
 };
 
 use super::refusals::Refusals;
 use super::status::{SessionError, Way};
 use crate::door::{Authorize, Reads, Terms};
-use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, Want};
+use crate::message::{Ack, By, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, Want};
 
 /// Documents read at a time.
 pub(super) const PAGE: usize = 256;
@@ -56,8 +57,12 @@ enum State {
     /// Until the peer says what it wants.
     #[default]
     Waiting,
+    /// Until both sides know what the peer lacks.
+    Reconciling,
     /// Looking at every document; the change order goes on from `start`.
-    Scan { seen: VersionVector, after: Option<Address>, start: u64 },
+    Scan { after: Option<Address>, start: u64 },
+    /// Looking at the documents that differ, from the slot at `next` on; the change order goes on from `start`.
+    Differing { slots: Vec<Slot>, held: Vec<Holding>, next: usize, start: u64 },
     /// Reading the change order up to the head.
     Steps(Position),
     /// The run was read; the queue's last batch goes with the checkpoint.
@@ -85,28 +90,33 @@ impl Outbound {
         self.in_sync_at = (head.root == hello.root).then_some(head.sequence);
     }
 
-    /// The peer said what it wants. It may say so again, for everything, when the roots turn out to differ.
+    /// The peer said what it wants. It may say so again, without a cursor, when the roots turn out to differ.
     pub(super) fn start(&mut self, head: &Head, want: &Want) -> Result<Way, SessionError> {
         match self.state {
             State::Waiting => {}
-            State::Live(_) if want.cursor == 0 && want.seen.is_none() => self.in_sync_at = None,
+            State::Live(_) if want.cursor == 0 => self.in_sync_at = None,
             _ => return Err(SessionError::Unexpected("a second want")),
         }
         let has_cursor = want.cursor > 0 && want.cursor <= head.sequence;
         self.context_since = if has_cursor { want.cursor } else { 0 };
-        let (state, way) = match (self.in_sync_at, &want.seen) {
+        let (state, way) = match (self.in_sync_at, want.by) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
-            (None, Some(seen)) => {
-                let seen = seen.iter().copied().collect();
-                (State::Scan { seen, after: None, start: head.sequence }, Way::VersionVector)
-            }
-            (None, None) => {
-                (State::Scan { seen: VersionVector::new(), after: None, start: head.sequence }, Way::Full)
-            }
+            (None, By::Cursor) => (State::Scan { after: None, start: head.sequence }, Way::Full),
+            (None, By::Reconciling | By::Suspicion) => (State::Reconciling, Way::Reconcile),
         };
         (self.state, self.way) = (state, Some(way));
         Ok(way)
+    }
+
+    /// Both sides know what the peer lacks.
+    pub(super) fn reconciled(&mut self, slots: Vec<Slot>, held: Vec<Holding>, since: u64) {
+        self.state = State::Differing { slots, held, next: 0, start: since };
+    }
+
+    /// What the peer lacks is too much to find out.
+    pub(super) fn send_everything(&mut self, since: u64) {
+        (self.state, self.way) = (State::Scan { after: None, start: since }, Some(Way::Full));
     }
 
     /// Equal roots are no reason to send nothing.
@@ -137,9 +147,20 @@ impl Outbound {
                 return Ok(Some(Message::Chunk(&encode(&mut Dictionary::new(), &batch)).encode()));
             }
             match &mut self.state {
-                State::Waiting => return Ok(None),
-                State::Scan { seen, after, start } => {
-                    let page = replica.difference(seen, after.as_ref(), PAGE)?;
+                State::Waiting | State::Reconciling => return Ok(None),
+                State::Differing { slots, held, next, start } => {
+                    let end = slots.len().min(*next + PAGE);
+                    let mut documents = replica.lacking(&slots[*next..end], &held[*next..end])?;
+                    replica.offer()?;
+                    *next = end;
+                    if end == slots.len() {
+                        self.state = State::Steps(Position { sequence: *start, documents: 0 });
+                    }
+                    documents.retain(|(address, _)| may_read(address));
+                    self.queue.extend(batches(documents));
+                }
+                State::Scan { after, start } => {
+                    let page = replica.difference(&VersionVector::new(), after.as_ref(), PAGE)?;
                     replica.offer()?;
                     let start = *start;
                     *after = page.after;

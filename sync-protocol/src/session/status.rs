@@ -3,6 +3,7 @@
 use crdt_core::codec::DecodeError;
 use crdt_core::{ApplyError, Dot, Fingerprint, Life, Refusal, ReplicaId, StoreError};
 
+use super::reconcile::Reconciled;
 use crate::EndReason;
 use crate::door::Terms;
 
@@ -13,9 +14,11 @@ pub enum Way {
     InSync,
     /// They have met: the change order from the peer's cursor on. The cost follows the change.
     Resume,
-    /// They never met: every document is looked at, and what the peer's version vector lacks is sent.
-    VersionVector,
-    /// The peer has seen too many replicas to say which: everything is sent.
+    /// They never met, or one of them lost its place: sums of what each holds tell the difference. The cost follows the
+    /// difference.
+    Reconcile,
+    /// One of them holds nothing, the difference is too large, or not everything may be read: all there is to send is
+    /// sent.
     Full,
 }
 
@@ -38,6 +41,8 @@ pub enum SessionEvent {
     NotAdmitted(Refusal),
     /// We know what the peer misses, or how to find out.
     Sending(Way),
+    /// We found out in what we and the peer differ.
+    Reconciled(Reconciled),
     /// Something from the peer was applied.
     Applied {
         /// Cells that changed here.
@@ -66,7 +71,8 @@ pub enum SessionEvent {
     },
     /// Both sides had everything and yet held different state: a transaction exists twice, in a store that was copied.
     RootsDiffer {
-        /// Each side sends all that it holds, which makes them equal. It is done once a session.
+        /// They reconcile, and if that does not help, each sends all that it holds, which makes them equal. Both are done
+        /// once a session.
         repairing: bool,
     },
     /// The session is over.
@@ -107,6 +113,8 @@ pub struct Status {
     pub terms: Option<Terms>,
     /// How we found out what the peer misses.
     pub way: Option<Way>,
+    /// What finding out took, if we had to [reconcile](Way::Reconcile).
+    pub reconciled: Option<Reconciled>,
     /// What it cost.
     pub traffic: Traffic,
 }
