@@ -1,6 +1,6 @@
 //! Campaigns: the tests that are programs, run for longer and in release.
 
-use crate::run::run;
+use crate::run::{root, run};
 
 /// Random histories against the oracle.
 pub fn converge(arguments: &[String]) -> Result<(), String> {
@@ -15,6 +15,16 @@ pub fn kill(arguments: &[String]) -> Result<(), String> {
 /// The table of docs/figures.md.
 pub fn figures() -> Result<(), String> {
     run("cargo", &["bench", "--quiet", "--bench", "figures"])
+}
+
+/// What it costs two databases that never met to find out in what they differ, beside another protocol for that.
+pub fn reconcile(arguments: &[String]) -> Result<(), String> {
+    let folder = root().join("bench").join("Cargo.toml");
+    let manifest = folder.to_str().ok_or("the path of the workspace is not text")?;
+    let mut all =
+        vec!["run", "--release", "--quiet", "--manifest-path", manifest, "--bin", "reconcile", "--"];
+    all.extend(arguments.iter().map(String::as_str));
+    run("cargo", &all)
 }
 
 fn program(test: &str, arguments: &[String]) -> Result<(), String> {
