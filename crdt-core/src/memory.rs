@@ -30,6 +30,8 @@ pub struct MemoryStore {
 enum Key {
     Document(Address),
     Context(ReplicaId),
+    /// At which position of the change order the entry of a replica rose to what it is.
+    Risen(u64, ReplicaId),
     Peer(Life),
     /// The batches staged for a peer, by their number.
     Staged(Life, u64),
@@ -211,20 +213,40 @@ impl Store for MemoryStore {
         Ok(self.seen().map(|(dot, _)| dot).collect())
     }
 
-    fn context_len(&mut self) -> Result<usize, StoreError> {
-        Ok(self.seen().count())
+    fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
+        match self.rows.get(&Key::Context(replica)) {
+            Some(Row::Context(counter, _)) => Ok(*counter),
+            _ => Ok(0),
+        }
     }
 
     fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {
-        Ok(self.seen().filter(|(_, at)| *at > sequence).map(|(dot, _)| dot).collect())
+        let Some(after) = sequence.checked_add(1) else { return Ok(Vec::new()) };
+        let first = Key::Risen(after, ReplicaId::from_bytes([0; 16]));
+        let risen = self.rows.iter_from(&first).map_while(|(key, _)| match key {
+            Key::Risen(_, replica) => Some(*replica),
+            _ => None,
+        });
+        let mut found = SmallMap::new();
+        for replica in risen {
+            if let Some(Row::Context(counter, _)) = self.rows.get(&Key::Context(replica)) {
+                found.insert(Dot::new(replica, *counter), ());
+            }
+        }
+        Ok(found.into_keys())
     }
 
     fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError> {
-        let key = Key::Context(dot.replica);
-        if matches!(self.rows.get(&key), Some(Row::Context(counter, _)) if *counter >= dot.counter) {
+        if self.context_of(dot.replica)? >= dot.counter {
             return Ok(false);
         }
+        let key = Key::Context(dot.replica);
+        if let Some(Row::Context(_, at)) = self.rows.get(&key) {
+            let risen = Key::Risen(*at, dot.replica);
+            self.remove(risen);
+        }
         self.put(key, Row::Context(dot.counter, sequence));
+        self.put(Key::Risen(sequence, dot.replica), Row::Number(dot.counter));
         Ok(true)
     }
 

@@ -218,11 +218,11 @@ pub trait Store {
     /// [`StoreError`].
     fn context(&mut self) -> Result<VersionVector, StoreError>;
 
-    /// How many entries [`Store::context`] has.
+    /// The entry of one replica in [`Store::context`]; 0 when there is none.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn context_len(&mut self) -> Result<usize, StoreError>;
+    fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError>;
 
     /// The entries of the context that rose after a position of the change order. At its very start: all.
     ///

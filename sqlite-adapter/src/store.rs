@@ -316,9 +316,9 @@ impl Store for SqliteStore {
         Ok(peers::context(&self.connection)?.into_iter().collect())
     }
 
-    fn context_len(&mut self) -> Result<usize, StoreError> {
+    fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
         self.reading()?;
-        Ok(peers::context_len(&self.connection)?)
+        Ok(peers::context_of(&self.connection, replica)?)
     }
 
     fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {

@@ -211,7 +211,9 @@ impl World {
             Call::LogAfter(sequence, limit) => {
                 tell(store.log_after(u64::from(sequence % 40), (*limit).into()))
             }
-            Call::Context => tell(store.context()) + &tell(store.context_len()),
+            Call::Context => {
+                tell(store.context()) + &tell(store.context_of(ReplicaId::from_u64(self.sequence % 6)))
+            }
             Call::ContextAfter(sequence) => tell(store.context_after((sequence % 40).into())),
             Call::Raise(replica, counter, sequence) => {
                 let dot = Dot::new(ReplicaId::from_u64(u64::from(replica % 5)), *counter);

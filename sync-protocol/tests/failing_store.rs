@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, Note, PeerRecord, Replica, Store, StoreError, VersionVector,
+    Name, Note, PeerRecord, Replica, ReplicaId, Store, StoreError, VersionVector,
 };
 use support::{START_MS, replica, set};
 use sync_protocol::{Config, Session, SessionError};
@@ -92,8 +92,8 @@ impl Store for Failing {
     fn context(&mut self) -> Result<VersionVector, StoreError> {
         self.call()?.context()
     }
-    fn context_len(&mut self) -> Result<usize, StoreError> {
-        self.call()?.context_len()
+    fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
+        self.call()?.context_of(replica)
     }
     fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {
         self.call()?.context_after(sequence)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, Note, PeerRecord, Store, StoreError, VersionVector,
+    Name, Note, PeerRecord, ReplicaId, Store, StoreError, VersionVector,
 };
 
 /// A store that a history can be run on.
@@ -65,7 +65,7 @@ impl Store for AnyStore {
         fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError>;
         fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError>;
         fn context(&mut self) -> Result<VersionVector, StoreError>;
-        fn context_len(&mut self) -> Result<usize, StoreError>;
+        fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError>;
         fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError>;
         fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError>;
         fn peer(&mut self, life: Life) -> Result<Option<PeerRecord>, StoreError>;

@@ -19,10 +19,18 @@ pub fn figures() -> Result<(), String> {
 
 /// What it costs two databases that never met to find out in what they differ, beside another protocol for that.
 pub fn reconcile(arguments: &[String]) -> Result<(), String> {
+    bench("reconcile", arguments)
+}
+
+/// What a small sync costs after many replicas have written.
+pub fn writers(arguments: &[String]) -> Result<(), String> {
+    bench("writers", arguments)
+}
+
+fn bench(program: &str, arguments: &[String]) -> Result<(), String> {
     let folder = root().join("bench").join("Cargo.toml");
     let manifest = folder.to_str().ok_or("the path of the workspace is not text")?;
-    let mut all =
-        vec!["run", "--release", "--quiet", "--manifest-path", manifest, "--bin", "reconcile", "--"];
+    let mut all = vec!["run", "--release", "--quiet", "--manifest-path", manifest, "--bin", program, "--"];
     all.extend(arguments.iter().map(String::as_str));
     run("cargo", &all)
 }

@@ -15,6 +15,7 @@ cargo xtask converge [arguments] random histories against the oracle; --historie
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
 cargo xtask reconcile [arguments]
                                  what it costs to find a difference; --cells N --differ N --json
+cargo xtask writers [arguments]  what a small sync costs after many replicas have written; --writers N --json
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         ("converge", rest) => campaigns::converge(rest),
         ("kill", rest) => campaigns::kill(rest),
         ("reconcile", rest) => campaigns::reconcile(rest),
+        ("writers", rest) => campaigns::writers(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),

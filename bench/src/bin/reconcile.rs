@@ -37,7 +37,8 @@ fn main() -> Result<(), Failed> {
     let (mut cells, mut differ, mut as_json) = (1_000_000u64, vec![0u64, 1, 100, 10_000], false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().ok_or("a number is missing")?.parse::<u64>().map_err(Failed::from);
+        let mut number =
+            || arguments.next().ok_or("a number is missing")?.parse::<u64>().map_err(Failed::from);
         match &*argument {
             "--cells" => cells = number()?,
             "--differ" => differ = vec![number()?],
@@ -186,7 +187,8 @@ fn cells_of_checkpoint(body: &[u8]) -> usize {
 
 /// Each side says all it has to say, in turns; a turn that finds something out is half a round trip.
 fn sync<S: Store>(a: &mut Replica<S>, b: &mut Replica<S>) -> Result<Cost, Failed> {
-    let (mut at_a, mut at_b) = (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
+    let (mut at_a, mut at_b) =
+        (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
     let mut cost = Cost::default();
     let before = heap::reset();
     let began = Instant::now();

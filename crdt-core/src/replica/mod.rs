@@ -253,6 +253,22 @@ impl<S: Store> Replica<S> {
         })
     }
 
+    /// The last transaction of a replica that was seen with all before it; 0 for none. [`Replica::seen`] for one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn seen_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let head = store.head()?;
+            if head.replica == replica {
+                return Ok(head.counter);
+            }
+            let mut seen = alloc::vec![Dot::new(replica, store.context_of(replica)?)];
+            reject::vouched_for(store, &mut seen)?;
+            Ok(seen.first().map_or(0, |dot| dot.counter))
+        })
+    }
+
     /// Everything that is remembered of peers.
     ///
     /// # Errors

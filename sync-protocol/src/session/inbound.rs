@@ -59,9 +59,8 @@ impl Inbound {
         let known = peer.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
         // A cursor beyond the peer's head is one into a history that the peer has lost.
         self.cursor = if known <= hello.sequence { known } else { 0 };
-        let seen = replica.seen()?;
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
-        self.peer_counter = seen.get(hello.replica).max(claimed);
+        self.peer_counter = replica.seen_of(hello.replica)?.max(claimed);
         replica.begin_session(hello.life, session)?;
         self.session = session;
         // Whoever holds nothing lacks everything, and sums tell whoever may not read everything what is hidden.
