@@ -16,36 +16,43 @@ mod kept;
 mod schema;
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn values_that_failed_once() {
     kept::each("value", decoders::value);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn shapes_that_failed_once() {
     kept::each("shape", decoders::shape);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn batches_that_failed_once() {
     kept::each("batch", decoders::batch);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn carried_batches_that_failed_once() {
     kept::each("carried", decoders::carried);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn rows_that_failed_once() {
     kept::each("row", decoders::row);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn documents_that_failed_once() {
     kept::each("document", document::document);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn json_that_failed_once() {
     kept::each("json", json::json);
 }

@@ -20,6 +20,7 @@ pub fn message(bytes: &[u8]) {
 mod tests {
     /// Every input that ever failed, and those that the fuzzers start from.
     #[test]
+    #[cfg_attr(miri, ignore = "reads files")]
     fn messages_that_failed_once() {
         let mut read = 0;
         for folder in ["seeds", "regressions"] {

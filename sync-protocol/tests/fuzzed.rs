@@ -24,21 +24,25 @@ mod session;
 mod wire;
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn sessions_that_failed_once() {
     kept::each("session", session::session);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn guarded_sessions_that_failed_once() {
     kept::each("guarded", session::guarded);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn following_sessions_that_failed_once() {
     kept::each("following", session::following);
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn bundles_that_failed_once() {
     kept::each("bundle", bundle::bundle);
 }

@@ -6,6 +6,7 @@ mod framing;
 mod kept;
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn streams_that_failed_once() {
     kept::each("framing", framing::framing);
 }
