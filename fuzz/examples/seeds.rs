@@ -8,7 +8,7 @@ use crdt_core::codec::{Dictionary, encode_row, put_refusal, put_value};
 use crdt_core::resolve::Versioned;
 use crdt_core::{
     Address, DocumentId, Durability, Head, Life, MemoryStore, Refusal, Replica, ReplicaId, TransactionError,
-    Value,
+    Value, VersionVector,
 };
 use rejoin_fuzz::audit::{Memory, documents};
 use rejoin_fuzz::decoders::{Batch, encode};
@@ -160,11 +160,12 @@ fn states(seeds: &mut Seeds, replicas: &mut [Memory; 2]) {
     }
 }
 
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("written")
+}
+
 fn json(seeds: &mut Seeds, replicas: &mut [Memory; 2]) {
     let mut add = |kind: u8, text: String| seeds.add("json", [&[kind], text.as_bytes()].concat());
-    fn text(value: &impl Serialize) -> String {
-        serde_json::to_string(value).expect("written")
-    }
     for value in all_values() {
         add(0, text(&value));
     }
@@ -185,10 +186,10 @@ fn json(seeds: &mut Seeds, replicas: &mut [Memory; 2]) {
     add(12, text(&change().stamp));
     add(13, text(&change().stamp.hlc));
     add(14, text(&change().dot()));
-    add(15, text(&crdt_core::VersionVector::from_iter([change().dot(), crdt_core::Dot::new(two, 3)])));
+    add(15, text(&VersionVector::from_iter([change().dot(), crdt_core::Dot::new(two, 3)])));
     add(16, text(&one));
     add(17, text(&DocumentId::from_u64(5)));
-    let version = Versioned { value: Value::from(1), stamp: change().stamp, version: Default::default() };
+    let version = Versioned { value: Value::from(1), stamp: change().stamp, version: VersionVector::new() };
     add(18, text(&version));
     for text in [
         r#"{"a":[1,2.5,-3e10,"\u00e9\ud83e\udd80\\"],"b":{"$bytes":"00ff"},"c":{"$timestamp":-5}}"#,
@@ -269,7 +270,8 @@ fn actions(seeds: &mut Seeds) {
                 .map(|_| {
                     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     // Mostly small numbers, as actions and their arguments are.
-                    if state >> 30 == 3 { (state >> 16) as u8 } else { (state >> 24) as u8 % 24 }
+                    let [_, low, middle, high] = state.to_le_bytes();
+                    if high >= 0xc0 { low ^ middle } else { high % 24 }
                 })
                 .collect();
             seeds.add(target, mixture);

@@ -1,5 +1,10 @@
-#![no_main]
+// The door that it uses is there in builds of cargo-fuzz only.
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    rejoin_fuzz::memory::capped(96 << 20, || sync_protocol::fuzzing::message(bytes));
+});
 
-fuzz_target!(|bytes: &[u8]| rejoin_fuzz::memory::capped(96 << 20, || sync_protocol::fuzzing::message(bytes)));
+#[cfg(not(fuzzing))]
+fn main() {}

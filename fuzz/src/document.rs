@@ -1,5 +1,6 @@
 //! What can be done with a document that came from anybody: the laws of merging, reading, editing, taking apart, JSON.
 
+use crdt_core::codec::Dictionary;
 use crdt_core::{
     Address, Clock, Collection, Document, DocumentId, Hlc, Lattice as _, MapView, Namespace, ReplicaId,
 };
@@ -12,7 +13,7 @@ use super::schema::{declared, edit_once};
 /// done with them.
 pub fn document(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let Ok(states) = decode(input.piece(), &mut Default::default()) else { return };
+    let Ok(states) = decode(input.piece(), &mut Dictionary::new()) else { return };
     let states: Vec<Document> = states.into_iter().map(|(_, state)| state).collect();
     let [a, b, c] = [0, 1, 2].map(|at| states.get(at).cloned().unwrap_or_default());
     laws(&a, &b, &c);
@@ -45,7 +46,7 @@ fn laws(a: &Document, b: &Document, c: &Document) {
 
 fn bytes_of(document: &Document) -> Vec<u8> {
     let batch: Batch = vec![(Address::new("tasks", DocumentId::from_u64(1)), document.clone())];
-    encode(&mut Default::default(), &batch)
+    encode(&mut Dictionary::new(), &batch)
 }
 
 fn apart(document: &Document) {

@@ -62,7 +62,9 @@ impl<'a> Input<'a> {
         match self.byte() {
             0xff => {
                 let mut bytes = [0; 8];
-                bytes.iter_mut().for_each(|byte| *byte = self.byte());
+                for byte in &mut bytes {
+                    *byte = self.byte();
+                }
                 u64::from_le_bytes(bytes)
             }
             end @ 0xe0.. => ENDS[usize::from(end) % ENDS.len()],

@@ -117,6 +117,9 @@ impl Link {
     }
 
     /// Both say hello. The peer's is told as it is, or changed as the input says.
+    ///
+    /// # Errors
+    /// Those of the victim.
     pub fn greet(
         &mut self,
         victim: &mut Memory,
@@ -140,6 +143,9 @@ impl Link {
     }
 
     /// Gives the victim a message as it is.
+    ///
+    /// # Errors
+    /// Those of the victim.
     pub fn give_as_is(
         &mut self,
         victim: &mut Memory,
@@ -160,6 +166,9 @@ impl Link {
     }
 
     /// Gives the victim a body, with the right seal.
+    ///
+    /// # Errors
+    /// Those of the victim.
     pub fn give(&mut self, victim: &mut Memory, body: &[u8], now_ms: u64) -> Result<(), SessionError> {
         let message = match body.first() {
             Some(&kind::PROOF) => {
@@ -195,6 +204,9 @@ impl Link {
     }
 
     /// What the victim says next is passed on to the peer, and returned.
+    ///
+    /// # Errors
+    /// Those of the victim.
     pub fn hear_victim(
         &mut self,
         victim: &mut Memory,

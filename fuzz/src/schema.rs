@@ -32,7 +32,7 @@ pub fn edit_once(edit: &mut DocumentMut<'_>, input: &mut Input<'_>) -> Result<()
         4 => edit.increment(field, input.number().cast_signed()),
         5 => edit.reset(field),
         6 => edit.add_to(field, i64::from(input.byte())),
-        7 => edit.remove_from(field, &Value::from(i64::from(input.byte()))),
+        7 => edit.remove_from(field, Value::from(i64::from(input.byte()))),
         8 => edit.enable(field),
         9 => edit.disable(field),
         10 => {

@@ -178,11 +178,9 @@ impl<'i> World<'i> {
 
     /// A new session; the one before is dropped, or left open.
     fn connect(&mut self, lies: bool) {
-        let nonces = [self.fresh(), self.fresh()];
-        let (at_victim, at_peer) = (
-            self.role.victim(nonces[0], self.now_ms),
-            self.role.peer(nonces[1], self.now_ms, nonces[0] % 3 > 0),
-        );
+        let (nonces, obeys) = ([self.fresh(), self.fresh()], self.input.flag());
+        let (at_victim, at_peer) =
+            (self.role.victim(nonces[0], self.now_ms), self.role.peer(nonces[1], self.now_ms, obeys));
         let before = core::mem::replace(&mut self.link, Link::new(at_victim, at_peer));
         if self.input.flag() {
             self.other = Some(before);
