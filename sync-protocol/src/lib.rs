@@ -54,6 +54,9 @@ pub mod door;
 #[cfg(feature = "std")]
 pub mod drive;
 mod end_reason;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 mod seal;
 mod session;

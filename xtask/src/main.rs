@@ -2,6 +2,7 @@
 
 mod campaigns;
 mod checks;
+mod fuzz;
 mod npm;
 mod run;
 mod sizes;
@@ -16,6 +17,8 @@ cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N 
 cargo xtask reconcile [arguments]
                                  what it costs to find a difference; --cells N --differ N --json
 cargo xtask writers [arguments]  what a small sync costs after many replicas have written; --writers N --json
+cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzzer; --seconds N --target T --sanitizer S --json;
+                                 --seeds: makes fuzz/seeds anew
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ("kill", rest) => campaigns::kill(rest),
         ("reconcile", rest) => campaigns::reconcile(rest),
         ("writers", rest) => campaigns::writers(rest),
+        ("fuzz", rest) => fuzz::fuzz(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),

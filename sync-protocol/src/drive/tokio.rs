@@ -55,7 +55,8 @@ impl<S> Framed<S> {
                 // A length of zero is how a driver that takes turns ends its flight.
                 return Err(if at == 0 { StreamError::OtherDriver } else { StreamError::Framing });
             }
-            if len > self.limit {
+            let shortest = at == 0 || *byte != 0;
+            if len > self.limit || !shortest {
                 return Err(StreamError::Framing);
             }
             let (start, end) = (at + 1, at + 1 + len);
