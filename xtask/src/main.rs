@@ -13,6 +13,8 @@ const USAGE: &str = "\
 cargo xtask test                 everything that has to hold: format, lints, docs, all tests, examples, wasm
 cargo xtask converge [arguments] random histories against the oracle; --histories N --steps N --seed N
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
+cargo xtask powerloss [arguments]
+                                 power fails and disks that are full; --images N --seed N --workload N --json
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ("test", []) => checks::all(),
         ("converge", rest) => campaigns::converge(rest),
         ("kill", rest) => campaigns::kill(rest),
+        ("powerloss", rest) => campaigns::powerloss(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),
