@@ -34,6 +34,8 @@ pub struct Plant {
 pub struct Outcome {
     pub images: u64,
     pub synced: u64,
+    /// Of those that were synced: in which batches waited for their checkpoint.
+    pub staged: u64,
     pub faults: Vec<Found>,
 }
 
@@ -53,6 +55,7 @@ impl Outcome {
     pub fn add(&mut self, other: Self) {
         self.images += other.images;
         self.synced += other.synced;
+        self.staged += other.staged;
         self.faults.extend(other.faults);
     }
 }
@@ -199,6 +202,7 @@ impl<'w> Inspection<'w> {
             let image = self.disks[other].image(Cut::Kept, &mut self.random);
             let there = moment(other).check(&image, Place::Same, None)?;
             let sides = &self.world.sides;
+            self.outcome.staged += u64::from(opened.has_staged());
             sync_afterwards((&sides[side], &opened), (&sides[other], &there))?;
             self.outcome.synced += 1;
         }

@@ -89,7 +89,7 @@ impl Moment<'_> {
         let lost = |what: &str| Fault::new(Kind::LostAcknowledged, what);
         if db.identity() == Identity::Created {
             return match promised {
-                None => Ok(Opened { db, commits: 0, left: 0 }),
+                None => Ok(Opened { db, path, commits: 0, left: 0 }),
                 Some(_) => Err(lost("there is no database any more")),
             };
         }
@@ -132,7 +132,7 @@ impl Moment<'_> {
         }
         let commits = self.side.history[found].commits;
         self.side.books.compare(&db, commits).map_err(|what| Fault::new(Kind::Torn, what))?;
-        Ok(Opened { db, commits, left })
+        Ok(Opened { db, path, commits, left })
     }
 
     /// The last own change that had left by then.
@@ -171,10 +171,21 @@ impl Moment<'_> {
 #[derive(Debug)]
 pub struct Opened {
     pub db: Database,
+    path: PathBuf,
     /// How many of the app's commits are there.
     pub commits: u64,
     /// What had left of it.
     pub left: u64,
+}
+
+impl Opened {
+    /// Whether batches wait for their checkpoint.
+    pub fn has_staged(&self) -> bool {
+        let count = |connection: rusqlite::Connection| {
+            connection.query_row("SELECT count(*) FROM rejoin_staged", [], |row| row.get(0))
+        };
+        rusqlite::Connection::open(&self.path).and_then(count).is_ok_and(|count: i64| count > 0)
+    }
 }
 
 /// The head as it was found: an opening that gave a new identity has moved on from there.

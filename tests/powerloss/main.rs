@@ -86,8 +86,10 @@ fn main() -> ExitCode {
     if json {
         println!("{}", line(&outcome, seconds, points));
     } else {
-        let Outcome { images, synced, .. } = &outcome;
-        println!("{images} images in {seconds:.1} s, of which {synced} were synced with a peer");
+        let Outcome { images, synced, staged, .. } = &outcome;
+        println!(
+            "{images} images in {seconds:.1} s, of which {synced} were synced with a peer, {staged} with staged batches"
+        );
         println!("{points} writes met a full disk");
         println!("{} faults", outcome.faults.len());
     }
@@ -108,6 +110,7 @@ fn line(outcome: &Outcome, seconds: f64, points: u64) -> String {
         "images": outcome.images,
         "seconds": (seconds * 10.0).round() / 10.0,
         "synced_afterwards": outcome.synced,
+        "of_which_with_staged": outcome.staged,
         "lost_acknowledged": outcome.count(Kind::LostAcknowledged),
         "torn": outcome.count(Kind::Torn),
         "reused": outcome.count(Kind::Reused),

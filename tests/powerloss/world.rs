@@ -62,6 +62,7 @@ pub struct World {
 enum Step {
     Commit(Durability),
     Large,
+    Flush,
     Forbidden,
     Sync,
     BrokenSync,
@@ -96,14 +97,15 @@ impl World {
             (28, Step::Commit(Durability::Durable)),
             (24, Step::Commit(Durability::Visible)),
             (3, Step::Large),
+            (4, Step::Flush),
             (4, Step::Forbidden),
-            (14, Step::Sync),
-            (7, Step::BrokenSync),
+            (12, Step::Sync),
+            (9, Step::BrokenSync),
             (5, Step::Bundle),
             (6, Step::Checkpoint),
             (4, Step::Reopen),
             (2, Step::Renew),
-            (2, Step::Backup),
+            (4, Step::Backup),
         ]);
         for side in 0..self.sides.len() {
             self.open(side)?;
@@ -111,6 +113,7 @@ impl World {
         match step {
             Step::Commit(durability) => self.commit(side, durability, 1 + side),
             Step::Large => self.commit(side, Durability::Durable, 24),
+            Step::Flush => self.flush(side),
             Step::Forbidden => self.forbidden(side),
             Step::Sync => self.talk(side, None),
             Step::BrokenSync => {
@@ -150,7 +153,7 @@ impl World {
         self.sides[side].db.clone().expect("opened at the start of the step")
     }
 
-    /// Writes down what a database is now. `sure`: it was promised to survive.
+    /// Writes down what a database is now, if that has changed. `sure`: the change was promised to survive.
     fn note(&mut self, side: usize, sure: bool) -> Result<(), Trouble> {
         self.note_at(side, sure, record::now())
     }
@@ -216,6 +219,14 @@ impl World {
         self.sides[side].commits = commit;
         let at = if self.mistake == Mistake::AcknowledgesEarly { began } else { record::now() };
         self.note_at(side, durability == Durability::Durable, at)
+    }
+
+    /// An empty transaction that is durable makes durable all that was committed before.
+    fn flush(&mut self, side: usize) -> Result<(), Trouble> {
+        self.db(side).commit_with(Durability::Durable, |_| Ok(())).map_err(trouble)?;
+        let last = self.sides[side].history.last().expect("opened").clone();
+        self.sides[side].history.push(Facts { at: record::now(), sure: true, ..last });
+        Ok(())
     }
 
     /// What the server will refuse; among peers a change like any other.
