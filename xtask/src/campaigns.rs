@@ -12,6 +12,11 @@ pub fn kill(arguments: &[String]) -> Result<(), String> {
     program("kill", arguments)
 }
 
+/// The power fails after every write, the disk is full at every write.
+pub fn powerloss(arguments: &[String]) -> Result<(), String> {
+    program("powerloss", arguments)
+}
+
 /// The table of docs/figures.md.
 pub fn figures() -> Result<(), String> {
     run("cargo", &["bench", "--quiet", "--bench", "figures"])

@@ -19,6 +19,8 @@ cargo xtask reconcile [arguments]
 cargo xtask writers [arguments]  what a small sync costs after many replicas have written; --writers N --json
 cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzzer; --seconds N --target T --sanitizer S --json;
                                  --seeds: makes fuzz/seeds anew
+cargo xtask powerloss [arguments]
+                                 power fails and disks that are full; --images N --seed N --workload N --json
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ("reconcile", rest) => campaigns::reconcile(rest),
         ("writers", rest) => campaigns::writers(rest),
         ("fuzz", rest) => fuzz::fuzz(rest),
+        ("powerloss", rest) => campaigns::powerloss(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),
