@@ -12,6 +12,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test                 everything that has to hold: format, lints, docs, all tests, examples, wasm
 cargo xtask converge [arguments] random histories against the oracle; --histories N --steps N --seed N
+cargo xtask simulate [arguments] a whole network under virtual time; --histories N --seed S --without FAULT --json
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let result = match (command.as_str(), rest.as_slice()) {
         ("test", []) => checks::all(),
         ("converge", rest) => campaigns::converge(rest),
+        ("simulate", rest) => campaigns::simulate(rest),
         ("kill", rest) => campaigns::kill(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),

@@ -1,0 +1,91 @@
+//! How a history ends: the faults stop, everybody who is left meets until all is quiet, and everything is looked at.
+
+use crate::checker::{Checked, Promise, Violation};
+use crate::plot::{Meet, Weather, Who};
+use crate::random::Random;
+use crate::world::World;
+
+/// How often they all meet at most. Once is enough, unless somebody first has to take a new identity.
+const ROUNDS: usize = 4;
+
+/// Longer than any session waits for an answer.
+const MEETING_MS: u64 = 60_000;
+
+/// Ends a history.
+pub fn end(world: &mut World<'_>) -> Checked {
+    world.calm();
+    let left: Vec<usize> = (0..world.devices.len()).filter(|at| world.devices[*at].present).collect();
+    for at in &left {
+        world.sees(*at)?;
+    }
+    let everything = world.checker.everything(&left);
+    let mut random = Random::new(world.plot.seed ^ 0xe4d);
+    for round in 0.. {
+        everybody_meets(world, &left, &mut random)?;
+        if is_quiet(world, &left)? {
+            break;
+        }
+        if round == ROUNDS {
+            let what = format!("after {ROUNDS} rounds in which all met, not all are equal");
+            return Err(Violation::new(Promise::Progress, what));
+        }
+    }
+    let mut sights = Vec::new();
+    for at in &left {
+        let sight = world.devices[*at].whole_sight(&world.plot.docs, world.now_ms)?;
+        world.checker.saw(*at, &sight)?;
+        sights.push((*at, sight));
+    }
+    world.checker.finished(&everything, &sights)?;
+    nothing_more(world, &left, &mut random)
+}
+
+/// Along a random tree: towards its root, and back. So most of what a device gets has come by way of others.
+fn everybody_meets(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked {
+    let parents: Vec<usize> = (0..left.len()).map(|at| random.below(at.max(1))).collect();
+    let down = (1..left.len()).map(|at| (parents[at], at));
+    let up = (1..left.len()).rev().map(|at| (at, parents[at]));
+    for (one, other) in up.chain(down) {
+        meet(world, left[one], left[other], random)?;
+    }
+    Ok(())
+}
+
+fn meet(world: &mut World<'_>, one: usize, other: usize, random: &mut Random) -> Checked {
+    let meet = Meet { ends: [one, other], weather: Weather::FAIR, for_ms: MEETING_MS, seed: random.next() };
+    world.meet(&meet)?;
+    world.run()
+}
+
+/// All have equal roots.
+fn is_quiet(world: &mut World<'_>, left: &[usize]) -> Checked<bool> {
+    let mut roots = Vec::new();
+    for at in left {
+        roots.push(world.devices[*at].sight(world.now_ms)?.root);
+    }
+    Ok(roots.windows(2).all(|pair| pair[0] == pair[1]))
+}
+
+/// Two who are equal meet once more: nothing may change by that.
+fn nothing_more(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked {
+    if left.len() < 2 {
+        return Ok(());
+    }
+    let one = random.below(left.len());
+    let pair = [left[one], left[(one + 1) % left.len()]];
+    let before = sequences(world, pair)?;
+    meet(world, pair[0], pair[1], random)?;
+    if sequences(world, pair)? != before {
+        let what = format!("{} and {} had the same, met, and something changed", Who(pair[0]), Who(pair[1]));
+        return Err(Violation::new(Promise::Progress, what));
+    }
+    Ok(())
+}
+
+fn sequences(world: &mut World<'_>, pair: [usize; 2]) -> Checked<[u64; 2]> {
+    let mut sequences = [0; 2];
+    for (sequence, at) in sequences.iter_mut().zip(pair) {
+        *sequence = world.devices[at].sight(world.now_ms)?.sequence;
+    }
+    Ok(sequences)
+}
