@@ -67,10 +67,11 @@ pub fn histories(wish: &Arguments) -> Sum {
         sum.violations += mine.violations;
         sum.failed.append(&mut mine.failed);
     };
+    let threads = THREADS.min(usize::try_from(wish.histories).unwrap_or(THREADS));
     thread::scope(|scope| {
-        (0..THREADS.min(usize::try_from(wish.histories).unwrap_or(THREADS))).for_each(|_| {
+        for _ in 0..threads {
             scope.spawn(work);
-        })
+        }
     });
     let mut sum = sum.into_inner().expect("no panic while it was held");
     sum.failed.sort_by_key(|(seed, _)| *seed);
@@ -152,7 +153,9 @@ pub fn story(plot: &Plot, tale: &[String]) {
     for (declaration, who) in declarations {
         eprintln!("  {} declare {declaration}", who.join(", "));
     }
-    tale.iter().for_each(|line| eprintln!("  {line}"));
+    for line in tale {
+        eprintln!("  {line}");
+    }
 }
 
 /// Plays every planted bug until it is caught, and then on until so many histories were played. True when all are.
@@ -175,7 +178,9 @@ pub fn catch_all(histories: u64, taste: Taste) -> bool {
         }
     });
     let rows = rows.into_inner().expect("no panic while it was held");
-    rows.values().for_each(|(_, row)| println!("{row}"));
+    for (_, row) in rows.values() {
+        println!("{row}");
+    }
     rows.values().all(|(caught, _)| *caught)
 }
 

@@ -12,7 +12,7 @@ use crate::disk::{Disk, Image};
 use crate::planted::{Bug, Planted};
 use crate::plot::{Cast, Commit, true_ms};
 use crate::translate::{collection, shown, within};
-use crate::words::{Doc, Outcome, Schema, Vector};
+use crate::words::{Doc, Outcome, Schema, Shown, Vector};
 
 /// The collection in which every transaction creates a document that bears its number, so that what a device shows says
 /// which transactions it shows, whatever its books say.
@@ -182,19 +182,28 @@ impl Device {
         let claims: Vector =
             replica.seen().map_err(say)?.iter().map(|dot| (dot.replica, dot.counter)).collect();
         let head = replica.head().map_err(say)?;
-        Ok(Sight { journal, claims, sequence: head.sequence, root: head.root, documents: None })
+        Ok(Sight {
+            journal,
+            claims,
+            replica: head.replica,
+            sequence: head.sequence,
+            root: head.root,
+            documents: None,
+        })
     }
 
     /// The same, and all documents.
     pub fn whole_sight(&mut self, docs: &[Doc], at_ms: u64) -> Result<Sight, Failed> {
         let sight = self.sight(at_ms)?;
-        let replica = self.replica(at_ms);
-        let show = |doc: &Doc| -> Result<_, Failed> {
-            let view = replica.read(doc.collection, DocumentId::from_u64(doc.id)).map_err(say)?;
-            Ok((*doc, shown(view.fields(), &[])))
-        };
-        let documents = docs.iter().map(show).collect::<Result<_, _>>()?;
+        let documents = docs.iter().map(|doc| Ok((*doc, self.shown(*doc, at_ms)?)));
+        let documents = documents.collect::<Result<_, Failed>>()?;
         Ok(Sight { documents: Some(documents), ..sight })
+    }
+
+    /// All that it shows of a document.
+    pub fn shown(&mut self, doc: Doc, at_ms: u64) -> Result<Shown, Failed> {
+        let view = self.replica(at_ms).read(doc.collection, DocumentId::from_u64(doc.id)).map_err(say)?;
+        Ok(shown(view.fields(), &[]))
     }
 
     /// The process ends, and what was not durable is gone.

@@ -44,8 +44,9 @@ impl Plot {
         let mut random = Random::new(seed ^ 0x0051_7a6e);
         let mut faults = Faults::NONE;
         let crowd = random.weighted(&[(1, 0), (4, 25), (4, 50), (1, 90)]);
-        for fault in Fault::ALL.into_iter().filter(|fault| taste.faults.has(*fault)) {
-            if random.chance(crowd) {
+        for fault in Fault::ALL {
+            // Drawn for all, so that a class that is left out changes as little else as it can.
+            if random.chance(crowd) && taste.faults.has(fault) {
                 faults.insert(fault);
             }
         }
@@ -71,7 +72,13 @@ impl Plot {
         let docs =
             COLLECTIONS.into_iter().flat_map(|collection| (1..=ids).map(move |id| Doc { collection, id }));
         let bulky = random.chance(2);
-        let plot = Self { seed, cast, docs: docs.collect(), scenes: Vec::new() };
+        let plot = Self {
+            seed,
+            cast,
+            docs: docs.collect(),
+            tests_clocks: faults.has(Fault::Correction),
+            scenes: Vec::new(),
+        };
         let mut draw = Draw { random, faults, plot, first, bulky };
         draw.scenes();
         draw.plot
@@ -197,6 +204,7 @@ impl Draw {
             Fault::Clone if free => Event::Clone { of: at, to: devices, noticed: true },
             Fault::Jump => Event::Jump { at, by_ms: some_skew(&mut self.random) },
             Fault::Freeze => Event::Freeze { at, for_ms },
+            Fault::Correction => Event::Correct { at },
             Fault::Versions => Event::Stranger { at },
             // Somebody has to be left, and a hub stays.
             Fault::Leave if at > 1 => Event::Leave { at },

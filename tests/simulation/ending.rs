@@ -1,8 +1,12 @@
 //! How a history ends: the faults stop, everybody who is left meets until all is quiet, and everything is looked at.
 
+use crdt_core::Value;
+
 use crate::checker::{Checked, Promise, Violation};
-use crate::plot::{Meet, Weather, Who};
+use crate::oracle::Seen;
+use crate::plot::{Commit, Meet, Weather, Who};
 use crate::random::Random;
+use crate::words::{Action, COLLECTIONS, Doc, Edit, Reading};
 use crate::world::World;
 
 /// How often they all meet at most. Once is enough, unless somebody first has to take a new identity.
@@ -10,6 +14,9 @@ const ROUNDS: usize = 4;
 
 /// Longer than any session waits for an answer.
 const MEETING_MS: u64 = 60_000;
+
+/// More than clocks that are right may differ by.
+const BETWEEN_WRITES_MS: u64 = 600_000;
 
 /// Ends a history.
 pub fn end(world: &mut World<'_>) -> Checked {
@@ -20,9 +27,27 @@ pub fn end(world: &mut World<'_>) -> Checked {
     }
     let everything = world.checker.everything(&left);
     let mut random = Random::new(world.plot.seed ^ 0xe4d);
+    all_become_equal(world, &left, &everything, &mut random)?;
+    nothing_more(world, &left, &mut random)?;
+    if world.plot.has_copies() {
+        everybody_writes(world, &left, &mut random)?;
+    }
+    if world.plot.tests_clocks {
+        clocks_are_right(world, &left, &mut random)?;
+    }
+    Ok(())
+}
+
+/// They meet until all is quiet, and are looked at.
+fn all_become_equal(
+    world: &mut World<'_>,
+    left: &[usize],
+    everything: &Seen,
+    random: &mut Random,
+) -> Checked {
     for round in 0.. {
-        everybody_meets(world, &left, &mut random)?;
-        if is_quiet(world, &left)? {
+        everybody_meets(world, left, random)?;
+        if is_quiet(world, left)? {
             break;
         }
         if round == ROUNDS {
@@ -31,13 +56,54 @@ pub fn end(world: &mut World<'_>) -> Checked {
         }
     }
     let mut sights = Vec::new();
-    for at in &left {
+    for at in left {
         let sight = world.devices[*at].whole_sight(&world.plot.docs, world.now_ms)?;
         world.checker.saw(*at, &sight)?;
         sights.push((*at, sight));
     }
-    world.checker.finished(&everything, &sights)?;
-    nothing_more(world, &left, &mut random)
+    world.checker.finished(everything, &sights)
+}
+
+/// Whatever was copied has its own id by now, so what all write now reaches all.
+fn everybody_writes(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked {
+    world.checker.healed();
+    for at in left {
+        world.commit(&Commit { at: *at, edits: Vec::new(), durable: true, abort: false })?;
+    }
+    let everything = world.checker.everything(left);
+    all_become_equal(world, left, &everything, random)
+}
+
+/// A device whose clock was ahead, and is right now, writes; later, somebody else does, who has not heard of it. The later
+/// one counts, for it is the later one by clocks that are right.
+fn clocks_are_right(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked {
+    let Some(early) = left.iter().copied().find(|at| world.was_ahead[*at]) else { return Ok(()) };
+    let others: Vec<usize> = left.iter().copied().filter(|at| *at != early).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let late = random.pick(&others);
+    let doc = Doc { collection: COLLECTIONS[2], id: 99 };
+    for (at, value) in [(early, 1), (late, 2)] {
+        world.now_ms += BETWEEN_WRITES_MS;
+        let edits = vec![Edit { doc, at: &[], action: Action::Set("a", Value::Int(value)) }];
+        world.commit(&Commit { at, edits, durable: true, abort: false })?;
+    }
+    let everything = world.checker.everything(left);
+    all_become_equal(world, left, &everything, random)?;
+    for at in left {
+        let shown = world.devices[*at].shown(doc, world.now_ms)?;
+        let reading = shown.and_then(|fields| fields.get("a").map(|field| field.reading.clone()));
+        if reading != Some(Reading::Value(Value::Int(2))) {
+            let (early, late, at) = (Who(early), Who(late), Who(*at));
+            let what = format!(
+                "the clock of {early} was ahead and is right; what {late} wrote {} min after it does not show at {at}",
+                BETWEEN_WRITES_MS / 60_000
+            );
+            return Err(Violation::new(Promise::Clocks, what));
+        }
+    }
+    Ok(())
 }
 
 /// Along a random tree: towards its root, and back. So most of what a device gets has come by way of others.

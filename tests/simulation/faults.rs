@@ -31,6 +31,8 @@ pub enum Fault {
     Jump,
     /// A clock stands still.
     Freeze,
+    /// A clock that was wrong is put right, and others edit what its device edits.
+    Correction,
     /// Devices declare different schemas; a peer speaks a newer protocol.
     Versions,
     /// A peer reads little at a time, and late.
@@ -40,7 +42,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Partition,
         Self::Loss,
         Self::Duplication,
@@ -54,6 +56,7 @@ impl Fault {
         Self::Skew,
         Self::Jump,
         Self::Freeze,
+        Self::Correction,
         Self::Versions,
         Self::Slow,
         Self::Leave,
@@ -74,6 +77,7 @@ impl Fault {
             Self::Skew => "skew",
             Self::Jump => "jump",
             Self::Freeze => "freeze",
+            Self::Correction => "correction",
             Self::Versions => "versions",
             Self::Slow => "slow",
             Self::Leave => "leave",
@@ -92,11 +96,18 @@ impl fmt::Display for Fault {
 }
 
 /// What the library does not promise yet, and why. These are left out unless they are asked for by name.
-pub const NOT_YET: [(Fault, &str); 1] = [(
-    Fault::Rollback,
-    "what is written under a forked id before a handshake finds the fork is not issued again under the new one, \
-     so that of two values of one dot one is lost",
-)];
+pub const NOT_YET: [(Fault, &str); 2] = [
+    (
+        Fault::Rollback,
+        "what is written under a forked id before a handshake finds the fork is not issued again under the new one, \
+         so that of two values of one dot one is lost",
+    ),
+    (
+        Fault::Correction,
+        "the time of a replica never goes back, so that what a device writes after its clock was put right still \
+         beats what others write later",
+    ),
+];
 
 /// Some of the classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +119,12 @@ impl Faults {
     /// All that the library is to stand now.
     pub fn promised() -> Self {
         let mut all = Self::NONE;
-        Fault::ALL.into_iter().for_each(|fault| all.insert(fault));
-        NOT_YET.iter().for_each(|(fault, _)| all.remove(*fault));
+        for fault in Fault::ALL {
+            all.insert(fault);
+        }
+        for (fault, _) in NOT_YET {
+            all.remove(fault);
+        }
         all
     }
 

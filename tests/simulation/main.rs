@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `faults.rs` | the classes of faults, by name, and what is not promised yet |
 //! | `plot.rs`, `draw.rs` | what is going to happen, as plain data; from a seed |
-//! | `world.rs` | plays a plot: the order of time, sessions, what an app does |
+//! | `world.rs` | plays a plot: the order of time, commits, crashes, files |
+//! | `sessions.rs` | drives sessions as an app does |
 //! | `link.rs` | a connection, and what it does to messages |
 //! | `device.rs`, `disk.rs`, `folder.rs` | a replica with its clock and its disk, and what a crash leaves of it |
 //! | `ending.rs` | the faults stop, and everybody meets until all is quiet |
@@ -32,6 +33,7 @@ mod link;
 mod planted;
 mod play;
 mod plot;
+mod sessions;
 mod shrink;
 mod world;
 

@@ -69,11 +69,6 @@ impl Bug {
         (Self::ClockDecides, "M5", "what comes from the future is not stored"),
         (Self::CursorLies, "causality", "the cursor is one step further than what was applied"),
     ];
-
-    pub fn name(self) -> &'static str {
-        let of = |row: &&(Self, &'static str, &'static str)| row.0 == self;
-        Self::ALL.iter().find(of).map_or("", |(_, _, name)| name)
-    }
 }
 
 /// A store with a bug, or without.
@@ -272,7 +267,9 @@ impl Store for Planted {
     fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {
         let mut context = self.disk.context_after(sequence)?;
         if self.has(Bug::ContextAhead) {
-            context.iter_mut().for_each(|dot| dot.counter += 1);
+            for dot in &mut context {
+                dot.counter += 1;
+            }
         }
         Ok(context)
     }

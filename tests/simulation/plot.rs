@@ -13,6 +13,8 @@ pub struct Plot {
     /// Every device that ever plays a part; a clone appears when it is made.
     pub cast: Vec<Cast>,
     pub docs: Vec<Doc>,
+    /// In the end, a device whose clock was ahead edits something before another one does.
+    pub tests_clocks: bool,
     /// In the order of time.
     pub scenes: Vec<Scene>,
 }
@@ -73,6 +75,10 @@ pub enum Event {
     Freeze {
         at: usize,
         for_ms: u64,
+    },
+    /// A clock is put right.
+    Correct {
+        at: usize,
     },
     /// A peer of a newer protocol says hello.
     Stranger {
@@ -153,6 +159,7 @@ impl Event {
             | Self::Restore { at, .. }
             | Self::Jump { at, .. }
             | Self::Freeze { at, .. }
+            | Self::Correct { at }
             | Self::Stranger { at }
             | Self::Leave { at }
             | Self::Look { at } => vec![*at],
@@ -259,6 +266,7 @@ impl fmt::Display for Event {
             Self::Freeze { at, for_ms } => {
                 write!(f, "the clock of {} stands still for {}", Who(*at), span(*for_ms))
             }
+            Self::Correct { at } => write!(f, "the clock of {} is put right", Who(*at)),
             Self::Stranger { at } => write!(f, "a peer of a newer protocol says hello to {}", Who(*at)),
             Self::Leave { at } => write!(f, "{} leaves for good", Who(*at)),
             Self::Look { at } => write!(f, "{} looks", Who(*at)),
@@ -272,6 +280,11 @@ pub const fn true_ms(at_ms: u64) -> u64 {
 }
 
 impl Plot {
+    /// Files are copied in it.
+    pub fn has_copies(&self) -> bool {
+        self.scenes.iter().any(|scene| matches!(scene.event, Event::Restore { .. } | Event::Clone { .. }))
+    }
+
     /// Who takes part in any scene.
     pub fn actors(&self) -> BTreeSet<usize> {
         self.scenes.iter().flat_map(|scene| scene.event.actors()).collect()

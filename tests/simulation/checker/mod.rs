@@ -6,10 +6,11 @@
 //! is the causal history and nothing else, what they come to.
 
 mod violation;
+mod weaker;
 
 pub use violation::{Checked, Promise, Violation};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::{Fingerprint, ReplicaId, Stamp};
 
@@ -24,6 +25,8 @@ pub struct Sight {
     pub journal: Vec<usize>,
     /// What it says that it has seen.
     pub claims: Vector,
+    /// Under which id it writes.
+    pub replica: ReplicaId,
     /// The position of its change order.
     pub sequence: u64,
     pub root: Fingerprint,
@@ -45,10 +48,23 @@ pub struct Checker {
     transactions: Vec<Transaction>,
     dots: BTreeMap<(ReplicaId, u64), usize>,
     devices: Vec<Watched>,
+    forks: Forks,
+}
+
+/// Files that went back, or were copied, and nobody noticed.
+#[derive(Default)]
+struct Forks {
+    any: bool,
+    /// Under which ids two histories may be written, until all have met.
+    ids: BTreeSet<ReplicaId>,
+    /// What was edited under one of them: there, a value may have been issued again, and be there twice.
+    docs: BTreeSet<Doc>,
 }
 
 struct Transaction {
     author: usize,
+    replica: ReplicaId,
+    docs: Vec<Doc>,
     past: Seen,
     /// A crash took it back.
     taken_back: bool,
@@ -106,6 +122,7 @@ impl Checker {
             transactions: Vec::new(),
             dots: BTreeMap::new(),
             devices: schemas.map(watched).collect(),
+            forks: Forks::default(),
         }
     }
 
@@ -124,14 +141,19 @@ impl Checker {
         let number = self.transactions.len();
         // What a crash took back has never left, so its name is free again.
         let twin = self.dots.insert(report.dot, number).filter(|twin| !self.transactions[*twin].taken_back);
-        if let Some(other) = twin {
+        let docs: Vec<Doc> = report.edits.iter().map(|edit| edit.doc).collect();
+        if self.forks.ids.contains(&report.dot.0) {
+            self.forks.docs.extend(&docs);
+        } else if let Some(other) = twin {
             let dot = report.dot;
             return broken(Promise::Identity, format!("transactions {other} and {number} are both {dot:?}"));
         }
         let watched = &self.devices[at];
         let change = Some((report.stamp, report.dot.1));
         let expected = self.oracle.commit(&watched.shown, &watched.schema, report.edits, change);
-        if expected.outcomes != report.outcomes {
+        // What was forked may show more than the oracle knows.
+        let exact = !docs.iter().any(|doc| self.forks.docs.contains(doc));
+        if exact && expected.outcomes != report.outcomes {
             let (right, told) = (expected.outcomes, report.outcomes);
             return broken(
                 Promise::RightOutcome,
@@ -143,12 +165,18 @@ impl Checker {
         }
         let own = watched.stamp.filter(|stamp| stamp.replica == report.stamp.replica);
         let overwritten = expected.exceeds.into_iter().chain(own).max();
-        if overwritten.is_some_and(|overwritten| report.stamp <= overwritten) {
+        if exact && overwritten.is_some_and(|overwritten| report.stamp <= overwritten) {
             let stamp = report.stamp;
             return broken(Promise::Stamps, format!("{stamp:?} does not exceed {overwritten:?}"));
         }
         let past = watched.shown.clone();
-        self.transactions.push(Transaction { author: at, past, taken_back: false });
+        self.transactions.push(Transaction {
+            author: at,
+            replica: report.dot.0,
+            docs,
+            past,
+            taken_back: false,
+        });
         let watched = &mut self.devices[at];
         watched.stamp = Some(report.stamp);
         watched.shown.insert(number);
@@ -177,7 +205,7 @@ impl Checker {
             }
         }
         let claims = self.oracle.vector(&shown);
-        if claims != sight.claims {
+        if claims != sight.claims && !self.forks.any {
             let what = format!("{} shows what amounts to {claims:?} and claims {:?}", Who(at), sight.claims);
             return broken(Promise::Claims, what);
         }
@@ -225,7 +253,7 @@ impl Checker {
 
     /// A transaction is shown somewhere for the first time.
     fn check_arrival(&mut self, at: usize, number: usize, shown: &Seen) -> Checked {
-        let Transaction { author, past, taken_back } = &self.transactions[number];
+        let Transaction { author, past, taken_back, .. } = &self.transactions[number];
         let (who, by) = (Who(at), Who(*author));
         if *taken_back {
             return broken(
@@ -253,9 +281,14 @@ impl Checker {
         let watched = &self.devices[at];
         for (doc, shown) in documents {
             let expected = self.oracle.shown(&watched.shown, &watched.schema, *doc);
-            if let Err(failure) = compare(*doc, &expected, shown) {
-                let (who, seen) = (Who(at), numbers(&watched.shown, self.transactions.len()));
-                let what = format!("{who} shows transactions {seen}; {}", failure.what);
+            let (who, seen) = (Who(at), || numbers(&watched.shown, self.transactions.len()));
+            if self.forks.docs.contains(doc) {
+                if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown) {
+                    let what = format!("{who} shows transactions {}, of a forked history; {what}", seen());
+                    return broken(Promise::Identity, what);
+                }
+            } else if let Err(failure) = compare(*doc, &expected, shown) {
+                let what = format!("{who} shows transactions {}; {}", seen(), failure.what);
                 return broken(Promise::WholeTransactions, what);
             }
         }
@@ -296,19 +329,34 @@ impl Checker {
         watched.copy = Some(watched.shown.clone());
     }
 
-    /// The copy of one device's file became the file of another, or of itself.
-    pub fn replaced(&mut self, of: usize, at: usize) {
+    /// The copy of one device's file became the file of another, or of itself. If nobody noticed, it goes on under the id
+    /// that it had.
+    pub fn replaced(&mut self, of: usize, at: usize, forked: Option<ReplicaId>) {
         let copy = self.devices[of].copy.clone().unwrap_or_default();
+        if let Some(id) = forked {
+            self.forks.any = true;
+            self.forks.ids.insert(id);
+            let since = self.transactions.iter().enumerate();
+            let since = since.filter(|(number, one)| one.replica == id && !copy.contains(*number));
+            self.forks.docs.extend(since.flat_map(|(_, one)| &one.docs));
+        }
         let watched = &mut self.devices[at];
         (watched.floor, watched.shown) = (copy.clone(), copy);
         watched.steps.clear();
         (watched.next, watched.stamp) = (Next::Replaced, None);
     }
 
+    /// All have met: nobody writes under an id that another one writes under.
+    pub fn healed(&mut self) {
+        self.forks.ids.clear();
+    }
+
     /// The faults have ended: all that anybody shows who is left.
     pub fn everything(&self, left: &[usize]) -> Seen {
         let mut all = Seen::default();
-        left.iter().for_each(|at| all.extend(&self.devices[*at].shown));
+        for at in left {
+            all.extend(&self.devices[*at].shown);
+        }
         all
     }
 
@@ -332,6 +380,13 @@ impl Checker {
             if sight.root != one.root {
                 let what = format!("in the end, {} and {} have different roots", Who(*first), Who(*at));
                 return broken(Promise::Convergence, what);
+            }
+        }
+        let mut ids: BTreeMap<ReplicaId, usize> = BTreeMap::new();
+        for (at, sight) in sights {
+            if let Some(other) = ids.insert(sight.replica, *at) {
+                let what = format!("in the end, {} and {} write under one id", Who(other), Who(*at));
+                return broken(Promise::Identity, what);
             }
         }
         self.same_documents(sights)
