@@ -11,7 +11,7 @@
 //! | `../histories/random.rs`, `../histories/schemas.rs`, `history.rs` | histories from a seed |
 //! | `../histories/oracle` | what every replica ought to show, from the causal history alone |
 //! | `machine.rs` | what is asked of a replica under test |
-//! | `library.rs`, `any_store.rs`, `../histories/translate.rs` | the library as a machine, over any store |
+//! | `library.rs`, `any_store.rs`, `sqlite_file.rs`, `../histories/translate.rs` | the library as a machine, over any store |
 //! | `model.rs` | a second implementation as a machine, and its mutants |
 //! | `run.rs` | a history on machines beside the oracle: every step, every check |
 //! | `sync.rs`, `conversation.rs` | every way of syncing |
@@ -29,11 +29,14 @@ mod model;
 mod mutants;
 mod run;
 mod shrink;
+mod sqlite_file;
 mod sync;
 
 // What is shared with `tests/simulation`.
 #[path = "../histories/failure.rs"]
 mod failure;
+#[path = "../histories/folder.rs"]
+mod folder;
 #[path = "../histories/oracle/mod.rs"]
 mod oracle;
 #[path = "../histories/random.rs"]

@@ -14,7 +14,7 @@
 //! | `world.rs` | plays a plot: the order of time, commits, crashes, files |
 //! | `sessions.rs` | drives sessions as an app does |
 //! | `link.rs` | a connection, and what it does to messages |
-//! | `device.rs`, `disk.rs`, `folder.rs` | a replica with its clock and its disk, and what a crash leaves of it |
+//! | `device.rs`, `disk.rs`, `../histories/folder.rs` | a replica with its clock and its disk, and what a crash leaves of it |
 //! | `ending.rs` | the faults stop, and everybody meets until all is quiet |
 //! | `checker/` | whether what was seen is what was promised |
 //! | `planted.rs` | the bugs that have to be caught |
@@ -28,7 +28,6 @@ mod disk;
 mod draw;
 mod ending;
 mod faults;
-mod folder;
 mod link;
 mod planted;
 mod play;
@@ -41,6 +40,8 @@ mod world;
 #[expect(dead_code, reason = "the checker has promises of its own")]
 #[path = "../histories/failure.rs"]
 mod failure;
+#[path = "../histories/folder.rs"]
+mod folder;
 #[expect(dead_code, reason = "the other reader of this uses more of it")]
 #[path = "../histories/oracle/mod.rs"]
 mod oracle;

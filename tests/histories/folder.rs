@@ -1,4 +1,4 @@
-//! [`Folder`]: a place for the files of one history, removed at its end.
+//! [`Folder`]: a place for files, removed at its end.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ impl Folder {
         Self(made.or_else(|_| tempfile::tempdir()).expect("there is room for temporary files"))
     }
 
-    /// The file of an identity.
+    /// A file by its number.
     pub fn file(&self, number: u64) -> PathBuf {
         self.0.path().join(format!("{number}.db"))
     }
