@@ -7,7 +7,7 @@ use crate::oracle::Seen;
 use crate::plot::{Commit, Meet, Weather, Who};
 use crate::random::Random;
 use crate::words::{Action, COLLECTIONS, Doc, Edit, Reading};
-use crate::world::World;
+use crate::world::{World, tell};
 
 /// How often they all meet at most. Once is enough, unless somebody first has to take a new identity.
 const ROUNDS: usize = 4;
@@ -57,9 +57,7 @@ fn all_become_equal(
     }
     let mut sights = Vec::new();
     for at in left {
-        let sight = world.devices[*at].whole_sight(&world.plot.docs, world.now_ms)?;
-        world.checker.saw(*at, &sight)?;
-        sights.push((*at, sight));
+        sights.push((*at, world.looks(*at, true)?));
     }
     world.checker.finished(everything, &sights)
 }
@@ -67,6 +65,7 @@ fn all_become_equal(
 /// Whatever was copied has its own id by now, so what all write now reaches all.
 fn everybody_writes(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked {
     world.checker.healed();
+    tell!(world, "everybody writes once more");
     for at in left {
         world.commit(&Commit { at: *at, edits: Vec::new(), durable: true, abort: false })?;
     }
@@ -86,6 +85,7 @@ fn clocks_are_right(world: &mut World<'_>, left: &[usize], random: &mut Random) 
     let doc = Doc { collection: COLLECTIONS[2], id: 99 };
     for (at, value) in [(early, 1), (late, 2)] {
         world.now_ms += BETWEEN_WRITES_MS;
+        tell!(world, "{} writes {value} to {doc}.a", Who(at));
         let edits = vec![Edit { doc, at: &[], action: Action::Set("a", Value::Int(value)) }];
         world.commit(&Commit { at, edits, durable: true, abort: false })?;
     }

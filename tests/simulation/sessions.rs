@@ -120,7 +120,9 @@ impl World<'_> {
             return;
         }
         let carried = self.links[link].carry(to, message, self.now_ms, &mut self.tally.strikes);
-        tell!(self, "{from} sends {length} bytes to {receiver}{}", carried.accident);
+        if !carried.accident.is_empty() {
+            tell!(self, "{from} sends {length} bytes to {receiver}{}", carried.accident);
+        }
         for (at_ms, message) in carried.arrivals {
             self.due(at_ms, Due::Arrival { link, end: to, message });
         }
@@ -145,16 +147,6 @@ impl World<'_> {
         let now_ms = self.devices[at].clock.shows(self.now_ms);
         let replica = self.devices[at].replica(self.now_ms);
         let heard = self.links[link].ends[end].session.receive(replica, message, now_ms);
-        tell!(
-            self,
-            "{} receives {} bytes{}",
-            Who(at),
-            message.len(),
-            match &heard {
-                Ok(()) => String::new(),
-                Err(error) => format!(": {error}"),
-            }
-        );
         if self.bug == Some(Bug::TrustsBytes) && matches!(heard, Err(SessionError::Damaged)) {
             heard.as_ref().expect("nobody damages messages");
         }
@@ -198,18 +190,17 @@ impl World<'_> {
     /// A session failed. What an app does then: it repairs what it is told to repair, and connects again another time.
     fn broken(&mut self, link: usize, end: usize, error: &SessionError) -> Checked {
         let at = self.links[link].ends[end].at;
+        tell!(self, "the session ends at {}: {error}", Who(at));
         match error {
             SessionError::Forked | SessionError::SameLife => {
-                tell!(self, "{} takes a new identity: {error}", Who(at));
+                tell!(self, "{} takes a new identity", Who(at));
                 let number = self.next_identity();
                 self.devices[at].renew_identity(number)?;
                 self.sees(at)?;
             }
             // In the last case the other end failed, and said so.
             SessionError::Superseded | SessionError::IdentityChanged | SessionError::Ended(_) => {}
-            error if self.links[link].disturbed => {
-                tell!(self, "the session ends at {}: {error}", Who(at));
-            }
+            _ if self.links[link].disturbed => {}
             error => {
                 let what = format!("the session of {} failed over a good connection: {error}", Who(at));
                 return Err(Violation::new(Promise::NoError, what));

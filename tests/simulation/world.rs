@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::checker::{Checked, Checker, Promise, Report, Violation};
+use crate::checker::{Checked, Checker, Promise, Report, Sight, Violation};
 use crate::device::{Device, JOURNAL};
 use crate::faults::{Fault, Strikes};
 use crate::folder::Folder;
@@ -58,6 +58,8 @@ pub struct World<'p> {
     order: u64,
     /// Who is on one side of each partition.
     pub partitions: Vec<u32>,
+    /// What was last told of each device.
+    told: Vec<Vec<usize>>,
     /// Whose clock was ahead at some time.
     pub was_ahead: Vec<bool>,
     /// Counts the files that each device has had.
@@ -116,6 +118,7 @@ impl<'p> World<'p> {
             order: 0,
             partitions: Vec::new(),
             was_ahead: plot.cast.iter().map(|cast| cast.skew_ms > AHEAD_MS).collect(),
+            told: vec![Vec::new(); devices.len()],
             files: vec![0; devices.len()],
             identities: devices.len() as u64,
             random: Random::new(!plot.seed),
@@ -185,7 +188,7 @@ impl<'p> World<'p> {
                 tell!(self, "{event}");
                 self.meet(meet)
             }
-            Event::Look { at } if up(*at) => self.look(*at),
+            Event::Look { at } if up(*at) => self.looks(*at, true).map(|_| ()),
             Event::Commit(_) | Event::Meet(_) | Event::Look { .. } => Ok(()),
             _ => {
                 tell!(self, "{event}");
@@ -266,17 +269,23 @@ impl<'p> World<'p> {
 
     /// Looks at what a device shows of the journal.
     pub fn sees(&mut self, at: usize) -> Checked {
-        let sight = if self.random.below(100) < 4 {
-            self.devices[at].whole_sight(&self.plot.docs, self.now_ms)?
-        } else {
-            self.devices[at].sight(self.now_ms)?
-        };
-        self.checker.saw(at, &sight)
+        // Not every time all, because that costs more than everything else.
+        let whole = self.random.below(100) < 4;
+        self.looks(at, whole).map(|_| ())
     }
 
-    fn look(&mut self, at: usize) -> Checked {
-        let sight = self.devices[at].whole_sight(&self.plot.docs, self.now_ms)?;
-        self.checker.saw(at, &sight)
+    /// Looks at a device, if at all documents or only at the journal, and has it checked.
+    pub fn looks(&mut self, at: usize, whole: bool) -> Checked<Sight> {
+        let device = &mut self.devices[at];
+        let sight =
+            if whole { device.whole_sight(&self.plot.docs, self.now_ms) } else { device.sight(self.now_ms) }?;
+        if self.tale.is_some() && self.told[at] != sight.journal {
+            let shown: Vec<String> = sight.journal.iter().map(ToString::to_string).collect();
+            self.tells(&format!("    {} shows transactions {}", Who(at), shown.join(" ")));
+            self.told[at].clone_from(&sight.journal);
+        }
+        self.checker.saw(at, &sight)?;
+        Ok(sight)
     }
 
     /// The faults end: nothing is under way, everybody who is left is up, and all clocks are right.
