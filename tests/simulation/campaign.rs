@@ -112,6 +112,21 @@ impl Sum {
     }
 }
 
+/// Plays some histories twice, once on real files: the same has to happen. True when it does.
+///
+/// That is what makes a seed worth anything; and that a history does not depend on the store is a check of the stores.
+pub fn happens_again(wish: &Arguments, histories: u64) -> bool {
+    let on_files = |share| Taste { sqlite_per_mille: share, ..wish.taste };
+    (wish.seed..wish.seed + histories).all(|seed| {
+        let [once, again] = [0, 1_000].map(|share| play(&Plot::draw(seed, on_files(share)), wish.bug, true));
+        let differs = once.tale.iter().zip(&again.tale).find(|(one, other)| one != other);
+        if let Some((one, other)) = differs {
+            eprintln!("seed {seed} does not happen again:\n  {one}\n  {other}");
+        }
+        differs.is_none() && once.tale.len() == again.tale.len() && once.tally.steps == again.tally.steps
+    })
+}
+
 /// Prints a history that broke a promise, made small, and how to see it again.
 fn tell(seed: u64, taste: Taste, bug: Option<Bug>, promise: Promise) {
     let plot = shrink(Plot::draw(seed, taste), bug, promise);

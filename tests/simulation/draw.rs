@@ -59,10 +59,12 @@ impl Plot {
         }
         let files = random.below(1_000) < taste.sqlite_per_mille;
         let cast = declared.into_iter().enumerate().map(|(at, schema)| {
+            // Drawn in any case, so that a history is the same on any store.
+            let in_file = random.chance(60);
             let skewed = faults.has(Fault::Skew) && random.chance(40);
             Cast {
                 schema,
-                sqlite: files && random.chance(60),
+                sqlite: files && in_file,
                 skew_ms: if skewed { some_skew(&mut random) } else { 0 },
                 clone: at >= first,
             }

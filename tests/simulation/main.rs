@@ -85,9 +85,10 @@ fn main() -> ExitCode {
         sum.say();
     }
     sum.tell(&wish);
+    let again = wish.planted.is_none() || campaign::happens_again(&wish, 40);
     let caught = wish.planted.is_none_or(|histories| campaign::catch_all(histories, wish.taste));
     if !wish.json {
         println!("\nin {:.1} s", began.elapsed().as_secs_f64());
     }
-    if sum.violations == 0 && caught { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sum.violations == 0 && caught && again { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -36,6 +36,7 @@ pub enum Bug {
     NewerIsDamage,
     Replaces,
     CellDropped,
+    HalfCommit,
     AbsenceMeansDeleted,
     ClockDecides,
     CursorLies,
@@ -44,7 +45,7 @@ pub enum Bug {
 impl Bug {
     /// With the promises that they break: `S` for the invariants of sync, `M` for those of the state model, and in words
     /// what goes wrong.
-    pub const ALL: [(Self, &str, &str); 23] = [
+    pub const ALL: [(Self, &str, &str); 24] = [
         (Self::NoFlush, "S1", "the sender does not flush before sending"),
         (Self::DurableLost, "S1", "a commit is called durable and is not"),
         (Self::AckBeforeDurable, "S2", "what was received is acknowledged before it is durable"),
@@ -65,6 +66,7 @@ impl Bug {
         (Self::NewerIsDamage, "versions", "a newer protocol is taken for damage"),
         (Self::Replaces, "M1", "a received document replaces the one that is there"),
         (Self::CellDropped, "M2", "a received document is dropped now and then"),
+        (Self::HalfCommit, "M3", "a commit stores its first two documents and forgets the others"),
         (Self::AbsenceMeansDeleted, "M4", "what is deleted is forgotten, so that absence means deleted"),
         (Self::ClockDecides, "M5", "what comes from the future is not stored"),
         (Self::CursorLies, "causality", "the cursor is one step further than what was applied"),
@@ -239,6 +241,9 @@ impl Store for Planted {
             if !self.lets_through(address, &document)? {
                 return Ok(());
             }
+        }
+        if self.has(Bug::HalfCommit) && self.local && self.open.puts == 3 {
+            return Ok(());
         }
         let dead = !document.is_alive(collection.deletes_win());
         let document = if self.has(Bug::AbsenceMeansDeleted) && dead { Arc::default() } else { document };
