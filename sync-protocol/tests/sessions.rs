@@ -371,6 +371,47 @@ fn messages_of_an_older_session_are_refused() {
     }
 }
 
+/// What one session has put aside is forgotten when another one with the same peer begins. Then the checkpoint of the first
+/// must not be taken: it would claim what is not there.
+#[test]
+fn a_checkpoint_whose_chunks_another_session_has_forgotten_is_not_taken() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    (0..600).for_each(|n| set(&mut a, n, n, "title", "one of several chunks"));
+    let (mut at_a, mut at_b) = pair(20);
+    let said = |session: &mut Session, replica: &mut Replica<MemoryStore>| {
+        std::iter::from_fn(|| session.transmit(replica, START_MS).unwrap()).collect::<Vec<_>>()
+    };
+    let checkpoint = loop {
+        for message in said(&mut at_b, &mut b) {
+            at_a.receive(&mut a, &message, START_MS).unwrap();
+        }
+        let mut messages = said(&mut at_a, &mut a);
+        // The greeting is two messages at most, and the last of a run is the checkpoint.
+        let checkpoint = if messages.len() > 2 { messages.pop() } else { None };
+        for message in messages {
+            at_b.receive(&mut b, &message, START_MS).unwrap();
+        }
+        if let Some(checkpoint) = checkpoint {
+            break checkpoint;
+        }
+    };
+    let (mut next_at_a, mut next_at_b) = pair(30);
+    for _ in 0..2 {
+        for message in said(&mut next_at_a, &mut a).into_iter().take(1) {
+            next_at_b.receive(&mut b, &message, START_MS).unwrap();
+        }
+        for message in said(&mut next_at_b, &mut b) {
+            next_at_a.receive(&mut a, &message, START_MS).unwrap();
+        }
+    }
+    let late = at_b.receive(&mut b, &checkpoint, START_MS);
+    assert!(matches!(late, Err(SessionError::Superseded)), "{late:?}");
+    assert_eq!(b.seen().unwrap().len(), 0, "nothing is claimed");
+    assert!(b.list("tasks", None, 1).unwrap().is_empty());
+    exchange_in_memory(&mut a, &mut b, START_MS).unwrap();
+    assert_equal(&mut a, &mut b);
+}
+
 #[test]
 fn a_fork_with_equal_counters_shows_in_the_roots_and_is_repaired() {
     let (mut a, mut b) = (replica(1), replica(2));

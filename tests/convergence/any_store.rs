@@ -6,6 +6,12 @@ use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
     Name, Note, PeerRecord, ReplicaId, Store, StoreError, VersionVector,
 };
+use sqlite_adapter::SqliteStore;
+
+use crate::sqlite_file::SqliteFile;
+
+/// Of 100 stores, so many are real files: they are slower by far.
+const FILES: u64 = 1;
 
 /// A store that a history can be run on.
 pub trait TestStore: Store + Send {
@@ -22,7 +28,9 @@ pub struct AnyStore(pub Box<dyn TestStore>);
 impl AnyStore {
     /// The store of a replica: the one place to mix in further stores. `choice` is any number.
     pub fn create(head: Head, choice: u64) -> Self {
-        let _ = choice;
+        if choice % 100 < FILES {
+            return Self(Box::new(SqliteFile::create(&head)));
+        }
         Self(Box::new(MemoryStore::new(head)))
     }
 }
@@ -37,16 +45,30 @@ impl TestStore for MemoryStore {
     }
 }
 
-/// Passes every call on.
+/// Passes every call on to what a store consists of.
 macro_rules! pass_on {
     ($(fn $name:ident(&mut self $(, $argument:ident: $type:ty)*) -> $result:ty;)*) => {$(
         fn $name(&mut self $(, $argument: $type)*) -> $result {
-            self.0.$name($($argument),*)
+            self.inner().$name($($argument),*)
         }
     )*};
 }
 
-impl Store for AnyStore {
+impl AnyStore {
+    fn inner(&mut self) -> &mut dyn TestStore {
+        &mut *self.0
+    }
+}
+
+impl SqliteFile {
+    fn inner(&mut self) -> &mut SqliteStore {
+        self.store()
+    }
+}
+
+macro_rules! store {
+    ($type:ty) => {
+impl Store for $type {
     pass_on! {
         fn begin(&mut self, access: Access, durability: Durability) -> Result<(), StoreError>;
         fn commit(&mut self) -> Result<(), StoreError>;
@@ -79,3 +101,8 @@ impl Store for AnyStore {
         fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError>;
     }
 }
+    };
+}
+
+store!(AnyStore);
+store!(SqliteFile);

@@ -6,13 +6,7 @@ use std::fmt;
 
 use crate::random::Random;
 use crate::schemas::{schemas, some_edit};
-use crate::words::{Doc, Edit, Schema};
-
-/// The third is never declared.
-pub const COLLECTIONS: [&str; 3] = ["notes", "tasks", "loose"];
-
-/// When a history begins, by a clock that is right.
-pub const START_MS: u64 = 1_700_000_000_000;
+use crate::words::{COLLECTIONS, Doc, Edit, START_MS, Schema};
 
 /// A few replicas and what happens to them.
 #[derive(Clone, Debug)]

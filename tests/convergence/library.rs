@@ -1,6 +1,6 @@
 //! [`Library`]: the machine that is to be right, a [`Replica`] of `crdt-core`.
 
-mod translate;
+mod census;
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,12 @@ use crdt_core::{
 use sync_protocol::{Config, Session, SessionError};
 
 use crate::any_store::AnyStore;
-use crate::history::{Commit, START_MS};
+use crate::history::Commit;
 use crate::machine::{self, Answer, Checkpoint, Committed, Head, Heard, Identity, Machine, Told, Window};
 use crate::random::Random;
-use crate::words::{Doc, Outcome, Schema, Shown, Vector};
-use translate::{address, cell_in_words, collection, doc, shown, within};
+use crate::translate::{address, collection, doc, shown, within};
+use crate::words::{Doc, Outcome, START_MS, Schema, Shown, Vector};
+use census::cell_in_words;
 
 pub struct Library {
     replica: Replica<AnyStore>,

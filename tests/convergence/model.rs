@@ -16,12 +16,12 @@ use std::convert::Infallible;
 
 use crdt_core::{Hlc, Life, ReplicaId};
 
-use crate::history::{Commit, START_MS};
+use crate::history::Commit;
 use crate::machine::{
     Answer, Checkpoint, Committed, Dot, Head, Heard, Identity, Machine, Told, Window, Written,
 };
 use crate::random::Random;
-use crate::words::{Doc, Schema, Shown, Vector};
+use crate::words::{Doc, START_MS, Schema, Shown, Vector};
 use cells::{Cell, Cells, Key};
 
 /// A wrong turn. All but the last four are about cells; those are about sync.

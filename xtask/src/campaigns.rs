@@ -7,6 +7,11 @@ pub fn converge(arguments: &[String]) -> Result<(), String> {
     program("convergence", arguments)
 }
 
+/// A whole network under virtual time, with everything that can go wrong.
+pub fn simulate(arguments: &[String]) -> Result<(), String> {
+    program("simulation", arguments)
+}
+
 /// kill -9 while it commits and syncs.
 pub fn kill(arguments: &[String]) -> Result<(), String> {
     program("kill", arguments)

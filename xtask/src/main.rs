@@ -13,6 +13,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test                 everything that has to hold: format, lints, docs, all tests, examples, wasm
 cargo xtask converge [arguments] random histories against the oracle; --histories N --steps N --seed N
+cargo xtask simulate [arguments] a whole network under virtual time; --histories N --seed S --without FAULT --json
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
 cargo xtask reconcile [arguments]
                                  what it costs to find a difference; --cells N --differ N --json
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let result = match (command.as_str(), rest.as_slice()) {
         ("test", []) => checks::all(),
         ("converge", rest) => campaigns::converge(rest),
+        ("simulate", rest) => campaigns::simulate(rest),
         ("kill", rest) => campaigns::kill(rest),
         ("reconcile", rest) => campaigns::reconcile(rest),
         ("writers", rest) => campaigns::writers(rest),

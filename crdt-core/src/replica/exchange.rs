@@ -275,12 +275,26 @@ impl<S: Store> Replica<S> {
     /// [`ApplyError`]; nothing is changed.
     pub fn apply_judged(
         &mut self,
+        checkpoint: Checkpoint,
+        judgement: Option<Judgement<'_>>,
+    ) -> Result<Applied, ApplyError> {
+        self.apply_staged(checkpoint, judgement, false)
+    }
+
+    /// As [`Replica::apply_judged`], for a session that may have staged something for this checkpoint: then it must not be
+    /// applied after another session with the peer has begun, which forgot what was staged.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; nothing is changed.
+    pub fn apply_staged(
+        &mut self,
         mut checkpoint: Checkpoint,
         judgement: Option<Judgement<'_>>,
+        has_staged: bool,
     ) -> Result<Applied, ApplyError> {
         let Self { store, collections, limits, events } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
-            if store.staged(checkpoint.peer, 0)?.is_some() {
+            if has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
             }
             let mut head = store.head()?;

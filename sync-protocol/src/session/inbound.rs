@@ -29,6 +29,8 @@ pub(super) struct Inbound {
     reads_all: bool,
     /// Tells this session with the peer from others.
     session: u64,
+    /// Chunks of the present run were put aside.
+    has_staged: bool,
 }
 
 /// Whether nothing is taken from a peer that has something to take back.
@@ -75,14 +77,16 @@ impl Inbound {
     }
 
     pub(super) fn chunk<S: Store>(
-        &self,
+        &mut self,
         replica: &mut Replica<S>,
         peer: &Hello,
         batch: &[u8],
     ) -> Result<(), SessionError> {
         // It is read now so that damage is found now; it is kept as it came.
         decode(batch, &mut Dictionary::new(), replica.limits())?;
-        Ok(replica.stage(peer.life, self.session, batch)?)
+        replica.stage(peer.life, self.session, batch)?;
+        self.has_staged = true;
+        Ok(())
     }
 
     pub(super) fn checkpoint<S: Store>(
@@ -107,7 +111,8 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        let applied = replica.apply_judged(checkpoint_here, judge)?;
+        let applied = replica.apply_staged(checkpoint_here, judge, self.has_staged)?;
+        self.has_staged = false;
         if applied.held {
             return Ok(applied);
         }
@@ -148,8 +153,9 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        match replica.apply_judged(checkpoint, judge) {
+        match replica.apply_staged(checkpoint, judge, self.has_staged) {
             Ok(applied) => {
+                self.has_staged = false;
                 if !applied.held {
                     (self.cursor, self.peer_counter) = (cursor, counter);
                 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crdt_core::{Float, Value};
 
-use crate::history::COLLECTIONS;
 use crate::random::Random;
-use crate::words::{Action, Declared, Doc, Edit, Field, Leaf, PATHS, Path, Schema, Type, fields_of, path_of};
+use crate::words::{
+    Action, COLLECTIONS, Declared, Doc, Edit, Field, Leaf, PATHS, Path, Schema, Type, fields_of, path_of,
+};
 
 /// What each replica declares: mostly the same, now and then an older or newer version of it.
 pub fn schemas(random: &mut Random, replicas: usize) -> Vec<Schema> {

@@ -8,6 +8,12 @@ use crdt_core::{ReplicaId, Stamp, Value};
 
 pub type Field = &'static str;
 
+/// The third is never declared.
+pub const COLLECTIONS: [&str; 3] = ["notes", "tasks", "loose"];
+
+/// When a history begins, by a clock that is right.
+pub const START_MS: u64 = 1_700_000_000_000;
+
 /// The names of the maps that lead to a map; empty for the document itself.
 pub type Path = &'static [Field];
 
@@ -123,7 +129,7 @@ impl Type {
 }
 
 /// What one replica declares of one collection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declared {
     pub types: BTreeMap<Leaf, Type>,
     pub delete_wins: bool,
@@ -150,7 +156,7 @@ impl Declared {
 }
 
 /// What one replica declares.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
     pub collections: BTreeMap<&'static str, Declared>,
     undeclared: Declared,
