@@ -62,6 +62,18 @@ impl Store for Failing {
     ) -> Result<(), StoreError> {
         self.call()?.put_document(at, document, as_in)
     }
+    fn put_shown(
+        &mut self,
+        at: &Address,
+        document: Arc<Document>,
+        shown: &Document,
+        as_in: &Collection,
+    ) -> Result<(), StoreError> {
+        self.call()?.put_shown(at, document, shown, as_in)
+    }
+    fn has_parked(&mut self) -> Result<bool, StoreError> {
+        self.call()?.has_parked()
+    }
     fn documents_after(
         &mut self,
         after: Option<&Address>,

@@ -3,7 +3,7 @@
 use crate::cells::{Base, Chain, Mark, Tally, Written};
 use crate::codec::value_len;
 use crate::document::Payload;
-use crate::{Change, ReplicaId, Value};
+use crate::{Change, ReplicaId, Stamp, Value};
 
 /// The kinds of cells. The kind is part of a cell's key: a counter and a register never merge.
 ///
@@ -90,6 +90,14 @@ impl CellRef<'_> {
             | Self::Deletion(_, cell) => cell.set_by(),
             Self::Tally(_, cell) => cell.set_by(),
             Self::Base(_, cell) => cell.set_by(),
+        }
+    }
+
+    /// The stamp that a write in this cell's place has to exceed.
+    pub(crate) fn greatest_stamp(&self) -> Stamp {
+        match self {
+            Self::Register(cell) => cell.written().stamp.max(cell.set_by().stamp),
+            cell => cell.set_by().stamp,
         }
     }
 

@@ -14,16 +14,24 @@
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `undo.rs` | what it takes to take an own change back |
+//! | `park.rs` | cells that are part of the state and not of what is shown |
+//! | `clocks.rs` | what time it is, and what is shown when it comes |
 
+mod clocks;
 mod exchange;
 mod merge;
+mod offsets;
+mod park;
 mod refuse;
 mod reject;
 mod undo;
 
+pub use clocks::{ParkReason, ParkedChange};
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
+pub(crate) use park::shown;
+pub use park::shown_instead;
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
 
@@ -37,7 +45,8 @@ use crate::limits::Limits;
 use crate::schema::Collections;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 use crate::transaction::Transaction;
-use crate::{Clock, ClockError, Collection, Dot, Name, ReplicaId, VersionVector};
+use crate::{Clock, ClockError, Collection, Dot, Hlc, Name, ReplicaId, VersionVector};
+use clocks::Time;
 use merge::Merge;
 
 /// A replica of a namespace over any [`Store`].
@@ -69,6 +78,8 @@ pub struct Replica<S> {
     limits: Limits,
     /// What happened since the last [`Replica::take_events`]; `None` while nobody asks.
     events: Option<Vec<ChangeEvent>>,
+    /// `None` for a replica that asks nobody for the time, and parks nothing.
+    time: Option<Time>,
 }
 
 /// A commit that took effect.
@@ -99,7 +110,7 @@ pub enum CommitError<E> {
 impl<S: Store> Replica<S> {
     /// A replica of what the store holds.
     pub fn new(store: S) -> Self {
-        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None }
+        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None, time: None }
     }
 
     /// Declares a collection, or declares it anew. Stored state does not change.
@@ -140,26 +151,38 @@ impl<S: Store> Replica<S> {
         durability: Durability,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Committed<T>, CommitError<E>> {
-        let Self { store, collections, limits, events } = self;
+        self.tick(now_ms)?;
+        let horizon = self.horizon();
+        let now_ms = horizon.map_or(now_ms, |horizon| horizon.now_ms);
+        let Self { store, collections, limits, events, .. } = self;
         let commit = |store: &mut S| -> Result<_, CommitError<E>> {
             let mut head = store.head()?;
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
-            let mut transaction = Transaction::new(store, collections, limits, clock.tick(now_ms)?);
+            let change = clock.tick(now_ms)?;
+            let latest = horizon.map_or(Hlc::MAX, |horizon| horizon.bound.latest(change.stamp.hlc));
+            let mut transaction = Transaction::new(store, collections, limits, change, latest);
             let value = edit(&mut transaction).map_err(CommitError::Aborted)?;
-            let (change, written) = transaction.finish();
+            let (change, written) = transaction.finish()?;
             if written.is_empty() {
                 return Ok((Committed { value, dot: None, durability }, None));
             }
-            clock.adopt(&change);
+            // A stamp that had to follow others beyond the bound is this transaction's alone.
+            if change.stamp.hlc <= latest {
+                clock.adopt(&change);
+            }
             (head.counter, head.hlc) = (clock.counter(), clock.hlc());
             let follows = head.follows;
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), None);
             if follows {
                 merge.keep_replaced();
             }
             for one in written {
                 let after = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
+            }
+            if merge.is_empty() {
+                // All of it lost against what is parked. The dot is taken all the same, and peers have to hear of it.
+                merge.append(store)?;
             }
             let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
@@ -180,9 +203,13 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn read(&mut self, collection: impl Into<Name>, id: DocumentId) -> Result<DocumentView, StoreError> {
         let address = Address { collection: collection.into(), id };
-        let found =
-            transact(&mut self.store, Access::Read, Durability::Visible, |store| store.document(&address))?;
-        Ok(DocumentView::new(found.unwrap_or_default(), self.collections.get_shared(&address.collection)))
+        let (found, parked) = transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let state = store.document(&address)?.unwrap_or_default();
+            let (shown, parked) = park::shown(store, &address, state.clone())?;
+            Ok::<_, StoreError>((shown, parked.map(|parked| (state, parked))))
+        })?;
+        let view = DocumentView::new(found, self.collections.get_shared(&address.collection));
+        Ok(self.withholding(view, parked))
     }
 
     /// Reads a state that is kept elsewhere as a document of a collection.
@@ -204,16 +231,30 @@ impl<S: Store> Replica<S> {
         let schema = self.collections.get_shared(&name);
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let (mut found, mut after) = (Vec::new(), after);
+            let anything_parked = store.has_parked()?;
             // Deleted documents are skipped, so it may take more than one look.
             while found.len() < limit {
                 let next = store.collection_after(&name, after, limit - found.len())?;
                 let Some((last, _)) = next.last() else { break };
                 after = Some(*last);
-                let views =
-                    next.into_iter().map(|(id, state)| (id, DocumentView::new(state, schema.clone())));
-                found.extend(views.filter(|(_, view)| view.exists()));
+                for (id, state) in next {
+                    let mut parked = None;
+                    let mut shown = state.clone();
+                    if anything_parked {
+                        let address = Address { collection: name.clone(), id };
+                        (shown, parked) = park::shown(store, &address, state.clone())?;
+                    }
+                    let view = DocumentView::new(shown, schema.clone());
+                    if view.exists() {
+                        found.push((id, view, parked.map(|parked| (state, parked))));
+                    }
+                }
             }
             Ok(found)
+        })
+        .map(|found: Vec<_>| {
+            let views = found.into_iter();
+            views.map(|(id, view, parked)| (id, self.withholding(view, parked))).collect()
         })
     }
 
