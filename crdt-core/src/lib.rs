@@ -129,7 +129,7 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Judgement, ParkReason, ParkedChange,
+    Applied, ApplyError, Checkpoint, ClockStatus, ClockVerdict, CommitError, Committed, Difference, Judgement, MeasureError, ParkReason, ParkedChange, PeerClock, Repair, RepairError,
     Position, Refusals, Replica, RunPart, Window, Withdrawal, renew_identity, shown_instead,
 };
 pub use replica_id::ReplicaId;

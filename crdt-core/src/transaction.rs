@@ -42,7 +42,8 @@ pub(crate) struct Written {
     pub(crate) before: Arc<Document>,
     pub(crate) delta: Document,
     /// What the edits made of what the document shows; the merge of the delta has to come to the same.
-    pub(crate) after: Document,
+    /// `None` for what is not the outcome of edits.
+    pub(crate) after: Option<Document>,
 }
 
 /// A document that a transaction cannot open. Nothing was changed; the transaction can go on.
@@ -146,7 +147,7 @@ impl<'r> Transaction<'r> {
         let written = self.documents.into_iter().filter(|(_, opened)| !opened.working.delta.is_empty());
         let written = written.map(|(address, Opened { before, working, .. })| {
             let Working { state, delta } = working.finish(&began, &change);
-            Written { address, before, delta, after: state }
+            Written { address, before, delta, after: Some(state) }
         });
         Ok((change, written.collect()))
     }

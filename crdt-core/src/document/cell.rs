@@ -115,6 +115,29 @@ impl CellRef<'_> {
         }
     }
 
+    /// The same mark, taken away by a change; nothing for what is no mark.
+    pub(crate) fn killed_by(&self, by: Change) -> Option<Cell> {
+        Some(match *self {
+            Self::Sibling(writer, mark) => Cell::Sibling(writer, mark.killed_by(by)),
+            Self::Element(element, writer, mark) => {
+                Cell::Element(element.clone(), writer, mark.killed_by(by))
+            }
+            Self::Flag(writer, mark) => Cell::Flag(writer, mark.killed_by(by)),
+            Self::Presence(writer, mark) => Cell::Presence(writer, mark.killed_by(by)),
+            Self::Deletion(writer, mark) => Cell::Deletion(writer, mark.killed_by(by)),
+            Self::Register(_) | Self::Tally(..) | Self::Base(..) => return None,
+        })
+    }
+
+    /// Whether two cells of one path are of one key.
+    pub(crate) fn has_key_of(&self, other: &CellRef<'_>) -> bool {
+        let same_element = match (self, other) {
+            (Self::Element(one, ..), CellRef::Element(other, ..)) => one == other,
+            _ => true,
+        };
+        self.kind() == other.kind() && self.writer() == other.writer() && same_element
+    }
+
     /// About how many bytes the cell takes in an encoding.
     pub fn weight(&self) -> usize {
         let content = match self {
@@ -154,4 +177,20 @@ pub enum Cell {
     Base(ReplicaId, Base),
     Presence(ReplicaId, Mark<()>),
     Deletion(ReplicaId, Mark<()>),
+}
+
+impl Cell {
+    /// The cell by reference.
+    pub(crate) const fn by_ref(&self) -> CellRef<'_> {
+        match self {
+            Self::Register(cell) => CellRef::Register(cell),
+            Self::Sibling(writer, cell) => CellRef::Sibling(*writer, cell),
+            Self::Element(element, writer, cell) => CellRef::Element(element, *writer, cell),
+            Self::Flag(writer, cell) => CellRef::Flag(*writer, cell),
+            Self::Tally(writer, cell) => CellRef::Tally(*writer, cell),
+            Self::Base(writer, cell) => CellRef::Base(*writer, cell),
+            Self::Presence(writer, cell) => CellRef::Presence(*writer, cell),
+            Self::Deletion(writer, cell) => CellRef::Deletion(*writer, cell),
+        }
+    }
 }

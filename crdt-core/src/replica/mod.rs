@@ -16,6 +16,8 @@
 //! | `undo.rs` | what it takes to take an own change back |
 //! | `park.rs` | cells that are part of the state and not of what is shown |
 //! | `clocks.rs` | what time it is, and what is shown when it comes |
+//! | `offsets.rs` | whose clock is wrong |
+//! | `repair.rs` | what a wrong clock spoiled is written again |
 
 mod clocks;
 mod exchange;
@@ -24,6 +26,7 @@ mod offsets;
 mod park;
 mod refuse;
 mod reject;
+mod repair;
 mod undo;
 
 pub use clocks::{ParkReason, ParkedChange};
@@ -31,8 +34,10 @@ pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
 pub(crate) use park::shown;
+pub use offsets::{ClockStatus, ClockVerdict, MeasureError, PeerClock};
 pub use park::shown_instead;
 pub use reject::Withdrawal;
+pub use repair::{Repair, RepairError};
 pub(crate) use reject::drop_rejected;
 
 use alloc::sync::Arc;
@@ -44,8 +49,8 @@ use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::schema::Collections;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
-use crate::transaction::Transaction;
-use crate::{Clock, ClockError, Collection, Dot, Hlc, Name, ReplicaId, VersionVector};
+use crate::transaction::{Transaction, Written};
+use crate::{Change, Clock, ClockError, Collection, Dot, Hlc, Name, ReplicaId, VersionVector};
 use clocks::Time;
 use merge::Merge;
 
@@ -91,6 +96,15 @@ pub struct Committed<T> {
     pub dot: Option<Dot>,
     /// How sure it is.
     pub durability: Durability,
+}
+
+/// What a transaction comes to.
+struct Plan<T> {
+    value: T,
+    change: Change,
+    /// What the clock says afterwards.
+    clock: Hlc,
+    written: Vec<Written>,
 }
 
 /// A commit that did not take effect. Nothing was changed.
@@ -154,31 +168,44 @@ impl<S: Store> Replica<S> {
         self.tick(now_ms)?;
         let horizon = self.horizon();
         let now_ms = horizon.map_or(now_ms, |horizon| horizon.now_ms);
-        let Self { store, collections, limits, events, .. } = self;
-        let commit = |store: &mut S| -> Result<_, CommitError<E>> {
-            let mut head = store.head()?;
+        self.write(durability, |store, collections, limits, head| {
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
-            let change = clock.tick(now_ms)?;
-            let latest = horizon.map_or(Hlc::MAX, |horizon| horizon.bound.latest(change.stamp.hlc));
-            let mut transaction = Transaction::new(store, collections, limits, change, latest);
+            let began = clock.tick(now_ms)?;
+            let latest = horizon.map_or(Hlc::MAX, |horizon| horizon.bound.latest(began.stamp.hlc));
+            let mut transaction = Transaction::new(store, collections, limits, began, latest);
             let value = edit(&mut transaction).map_err(CommitError::Aborted)?;
             let (change, written) = transaction.finish()?;
+            // A stamp that had to follow others beyond the bound is this transaction's alone.
+            let clock = if change.stamp.hlc <= latest { change.stamp.hlc } else { began.stamp.hlc };
+            Ok(Plan { value, change, clock, written })
+        })
+    }
+
+    /// Writes what `plan` says, as one transaction, or nothing if that is nothing.
+    fn write<T, E: From<StoreError>>(
+        &mut self,
+        durability: Durability,
+        plan: impl FnOnce(&mut S, &Collections, &Limits, &Head) -> Result<Plan<T>, E>,
+    ) -> Result<Committed<T>, E> {
+        let Self { store, collections, limits, events, .. } = self;
+        let write = |store: &mut S| -> Result<_, E> {
+            let mut head = store.head()?;
+            let Plan { value, change, clock, written } = plan(store, collections, limits, &head)?;
             if written.is_empty() {
                 return Ok((Committed { value, dot: None, durability }, None));
             }
-            // A stamp that had to follow others beyond the bound is this transaction's alone.
-            if change.stamp.hlc <= latest {
-                clock.adopt(&change);
-            }
-            (head.counter, head.hlc) = (clock.counter(), clock.hlc());
+            (head.counter, head.hlc) = (change.counter, clock);
             let follows = head.follows;
             let mut merge = Merge::new(&mut head, collections, events.is_some(), None);
             if follows {
                 merge.keep_replaced();
             }
             for one in written {
-                let after = merge.document(store, &one.address, one.before, one.delta)?;
-                debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
+                let shown = merge.document(store, &one.address, one.before, one.delta)?;
+                debug_assert!(
+                    one.after.is_none_or(|after| after == *shown),
+                    "what a local write shows is the merge of its delta"
+                );
             }
             if merge.is_empty() {
                 // All of it lost against what is parked. The dot is taken all the same, and peers have to hear of it.
@@ -190,7 +217,7 @@ impl<S: Store> Replica<S> {
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };
-        let (committed, event) = transact(store, Access::Write, durability, commit)?;
+        let (committed, event) = transact(store, Access::Write, durability, write)?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
