@@ -129,8 +129,9 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, ClockStatus, ClockVerdict, CommitError, Committed, Difference, Judgement, MeasureError, ParkReason, ParkedChange, PeerClock, Repair, RepairError,
-    Position, Refusals, Replica, RunPart, Window, Withdrawal, renew_identity, shown_instead,
+    Applied, ApplyError, Checkpoint, ClockStatus, ClockVerdict, CommitError, Committed, Difference,
+    Judgement, ParkReason, ParkedChange, PeerClock, Position, Refusals, Repair, RepairError, Replica,
+    RunPart, Window, Withdrawal, renew_identity, shown_instead,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};

@@ -35,6 +35,7 @@ pub(crate) fn change(event: &ChangeEvent) -> Value {
         Origin::Peer(peer) => {
             object([("type", Some("peer".into())), ("replica", Some(uuid(peer.as_bytes()).into()))])
         }
+        Origin::Clock => object([("type", Some("clock".into()))]),
     };
     object([
         ("sequence", Some(number(event.sequence))),

@@ -33,12 +33,12 @@ pub use clocks::{ParkReason, ParkedChange};
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
+pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
 pub(crate) use park::shown;
-pub use offsets::{ClockStatus, ClockVerdict, MeasureError, PeerClock};
 pub use park::shown_instead;
 pub use reject::Withdrawal;
-pub use repair::{Repair, RepairError};
 pub(crate) use reject::drop_rejected;
+pub use repair::{Repair, RepairError};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

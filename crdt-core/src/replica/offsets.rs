@@ -9,11 +9,11 @@
 
 use alloc::vec::Vec;
 
-use super::{Replica, transact};
+use super::{RepairError, Replica, transact};
 use crate::codec::{DecodeError, Reader, put_signed, put_unsigned};
 use crate::small_map::SmallSet;
 use crate::store::{Access, Durability, Life, Store, StoreError};
-use crate::{ClockError, Hlc, ReceiveBound};
+use crate::{Hlc, ReceiveBound};
 
 const CLOCK_NOTE: &[u8] = b"clock";
 const OFFSET_NOTES: &[u8] = b"offset\0";
@@ -86,21 +86,13 @@ impl<S: Store> Replica<S> {
     /// say, and could count many times) can confirm our clock, and not change it.
     ///
     /// # Errors
-    /// [`StoreError`] and [`ClockError`]; it can be told again.
-    pub fn measured(
-        &mut self,
-        peer: Life,
-        ahead_ms: i64,
-        counts: bool,
-    ) -> Result<ClockVerdict, MeasureError> {
+    /// [`StoreError`]; it can be told again.
+    pub fn measured(&mut self, peer: Life, ahead_ms: i64, counts: bool) -> Result<ClockVerdict, StoreError> {
         let Some(time) = &self.time else { return Ok(ClockVerdict::Agrees) };
         let Some(wall_ms) = time.wall_ms else { return Ok(ClockVerdict::Agrees) };
         let (bound, correction_ms) = (time.bound, time.correction_ms);
-        let measured = PeerClock {
-            peer,
-            offset_ms: ahead_ms.saturating_add(correction_ms),
-            measured_ms: wall_ms,
-        };
+        let measured =
+            PeerClock { peer, offset_ms: ahead_ms.saturating_add(correction_ms), measured_ms: wall_ms };
         let read = |store: &mut S| Ok::<_, StoreError>((note(store)?, offsets(store, wall_ms)?));
         let (note, mut peers) = transact(&mut self.store, Access::Read, Durability::Visible, read)?;
         let is_new = counts && take(&mut peers, measured);
@@ -137,10 +129,14 @@ impl<S: Store> Replica<S> {
         }
         self.look(wall_ms)?;
         if overdue != Overdue::default() && confirmed {
-            self.write_again(overdue)?;
-            transact(&mut self.store, Access::Write, Durability::Visible, |store| {
-                put_note(store, &ClockNote { correction_ms, overdue: Overdue::default() })
-            })?;
+            match self.write_again(overdue) {
+                Ok(()) => transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+                    put_note(store, &ClockNote { correction_ms, overdue: Overdue::default() })
+                })?,
+                Err(RepairError::Store(error)) => return Err(error),
+                // Every commit fails like this; what is overdue stays so.
+                Err(RepairError::Clock(_)) => {}
+            }
         }
         Ok(verdict)
     }
@@ -152,23 +148,9 @@ impl<S: Store> Replica<S> {
     pub fn clock_status(&mut self) -> Result<ClockStatus, StoreError> {
         let wall_ms = self.time.as_ref().and_then(|time| time.wall_ms).unwrap_or(0);
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            Ok(ClockStatus {
-                correction_ms: note(store)?.correction_ms,
-                peers: offsets(store, wall_ms)?,
-            })
+            Ok(ClockStatus { correction_ms: note(store)?.correction_ms, peers: offsets(store, wall_ms)? })
         })
     }
-}
-
-/// A clock that could not be taken notice of. It can be told again.
-#[derive(Debug, thiserror::Error)]
-pub enum MeasureError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// See there.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
 }
 
 /// What is added to the wall clock.
@@ -247,11 +229,7 @@ fn offsets<S: Store>(store: &mut S, wall_ms: u64) -> Result<Vec<PeerClock>, Stor
         let read = |mut life: Reader<'_>, mut reader: Reader<'_>| {
             let what = "the clock of a peer";
             let peer = Life(u64::from_be_bytes(life.array(what)?));
-            Ok(PeerClock {
-                peer,
-                offset_ms: reader.signed(what)?,
-                measured_ms: reader.unsigned(what)?,
-            })
+            Ok(PeerClock { peer, offset_ms: reader.signed(what)?, measured_ms: reader.unsigned(what)? })
         };
         let known = read(Reader::new(&key[OFFSET_NOTES.len()..]), Reader::new(&note)).map_err(damaged)?;
         if known.measured_ms.abs_diff(wall_ms) <= LATELY_MS {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::offsets::{MeasureError, Overdue};
+use super::offsets::Overdue;
 use super::park::{self, Parked};
 use super::{Committed, Plan, Replica, transact};
 use crate::cells::{Base, Mark, Tally, Written as Register};
@@ -32,15 +32,6 @@ pub enum RepairError {
     /// See there.
     #[error(transparent)]
     Clock(#[from] ClockError),
-}
-
-impl From<RepairError> for MeasureError {
-    fn from(error: RepairError) -> Self {
-        match error {
-            RepairError::Store(error) => Self::Store(error),
-            RepairError::Clock(error) => Self::Clock(error),
-        }
-    }
 }
 
 /// Cells by their path, as one would write them again under a change.

@@ -2,8 +2,8 @@
 
 use crdt_core::cells::Written;
 use crdt_core::{
-    Address, Change, ChangeKind, Checkpoint, ClockVerdict, Document, DocumentId, Hlc, Payload, ReplicaId, Stamp, Durability, Life, MemoryStore, Origin, ParkReason, Repair, Replica,
-    TransactionError, Value,
+    Address, Change, ChangeKind, Checkpoint, ClockVerdict, Document, DocumentId, Durability, Hlc, Life,
+    MemoryStore, Origin, ParkReason, Payload, Repair, Replica, ReplicaId, Stamp, TransactionError, Value,
 };
 
 use crate::world::{
@@ -384,8 +384,15 @@ fn stamps_of_the_last_epoch_or_at_the_end_of_time_lock_nothing() {
         let mut here = replica(1);
         here.tick(START_MS).unwrap();
         let (context, documents) = (Vec::new(), vec![(address, document)]);
-        let run =
-            Checkpoint { peer: Life(6), replica: author, cursor: 0, context, documents, scope: 0, session: 0 };
+        let run = Checkpoint {
+            peer: Life(6),
+            replica: author,
+            cursor: 0,
+            context,
+            documents,
+            scope: 0,
+            session: 0,
+        };
         here.apply(run).unwrap();
         assert_eq!(here.parked_count().unwrap(), 1);
         for value in ["one", "two"] {
