@@ -258,8 +258,9 @@ fn edit_deeply(device: &mut Device, right_ms: u64, random: &mut Random) -> Resul
 
 #[test]
 fn whatever_one_clock_of_four_does_no_session_is_stuck_and_all_come_to_show_the_same() {
-    let only = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = if cfg!(debug_assertions) { 150 } else { 3_000 };
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let seeds = number("SEEDS").unwrap_or(if cfg!(debug_assertions) { 150 } else { 3_000 });
+    let only = number("SEED");
     for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
         let failed = std::panic::catch_unwind(|| history(seed)).err();
         if let Some(panic) = failed {

@@ -184,6 +184,15 @@ impl<S: Store> Replica<S> {
         })
     }
 
+    /// The values that are shown in the place of parked ones, by document: what has to go along when the state is carried
+    /// elsewhere, to be merged there after it. Of most states there are none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn held(&mut self) -> Result<Vec<(Address, Document)>, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, park::held)
+    }
+
     /// How many changes are parked. Linear in that number.
     ///
     /// # Errors

@@ -268,6 +268,16 @@ pub(super) fn documents_of<S: Store>(
     Ok(found)
 }
 
+/// What is held in place of parked cells, by document.
+pub(super) fn held<S: Store>(store: &mut S) -> Result<Vec<(Address, Document)>, StoreError> {
+    let (mut found, mut last) = (Vec::new(), Vec::new());
+    while let Some((key, note)) = store.notes_after(HELD_NOTES, &last, 1)?.pop() {
+        found.extend(read_batch(&note).map_err(damaged)?.1.into_iter().filter(|(_, held)| !held.is_empty()));
+        last = key;
+    }
+    Ok(found)
+}
+
 fn held_key(address: &Address) -> Vec<u8> {
     [HELD_NOTES, address.collection.as_bytes(), address.id.as_bytes()].concat()
 }
@@ -308,14 +318,16 @@ fn write(address: &Address, parked: &Parked) -> Vec<u8> {
 }
 
 fn read(note: &[u8]) -> Result<Parked, DecodeError> {
-    let mut reader = Reader::new(note);
-    let mut parked = Parked::default();
+    let (changes, batch) = read_batch(note)?;
+    Ok(Parked { changes, held: batch.into_iter().map(|(_, held)| held).next().unwrap_or_default() })
+}
+
+fn read_batch(note: &[u8]) -> Result<(SmallSet<Change>, Vec<(Address, Document)>), DecodeError> {
+    let (mut reader, mut changes) = (Reader::new(note), SmallSet::new());
     for _ in 0..reader.count("parked changes")? {
-        parked.changes.insert(read_change(&mut reader)?, ());
+        changes.insert(read_change(&mut reader)?, ());
     }
-    let batch = decode_batch(&mut reader, &mut Dictionary::new(), &Limits::STORED)?;
-    parked.held = batch.into_iter().map(|(_, held)| held).next().unwrap_or_default();
-    Ok(parked)
+    Ok((changes, decode_batch(&mut reader, &mut Dictionary::new(), &Limits::STORED)?))
 }
 
 fn damaged(error: DecodeError) -> StoreError {

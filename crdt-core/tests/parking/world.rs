@@ -33,9 +33,10 @@ impl Random {
     }
 }
 
-/// Runs a test with many seeds; a failure says which, and how to run it again.
+/// Runs a test with many seeds (`SEEDS` says how many instead); a failure says which, and how to run it again.
 pub fn each_seed(test: &str, seeds: u64, run: impl Fn(u64)) {
-    let only = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let (only, seeds) = (number("SEED"), number("SEEDS").unwrap_or(seeds));
     for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));
         if let Err(panic) = result {
