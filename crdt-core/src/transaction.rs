@@ -84,7 +84,7 @@ impl<'r> Transaction<'r> {
             let (open, limit) = (self.documents.len(), self.limits.documents_per_transaction);
             LimitExceeded::check("documents of a transaction", open + 1, limit)?;
             let before = self.store.document(&address)?.unwrap_or_default();
-            let (shown, parked) = shown(self.store, &address, before.clone())?;
+            let (shown, parked) = shown(self.store, &address, &before)?;
             let working = Working { state: (*shown).clone(), delta: Document::new() };
             self.documents.insert(address.clone(), Opened { before, hides: parked.is_some(), working });
         }
@@ -108,12 +108,11 @@ impl<'r> Transaction<'r> {
     /// [`StoreError`].
     pub fn read(&mut self, collection: impl Into<Name>, id: DocumentId) -> Result<DocumentView, StoreError> {
         let address = Address { collection: collection.into(), id };
-        let state = match self.documents.get(&address) {
-            Some(opened) => Arc::new(opened.working.state.clone()),
-            None => {
-                let state = self.store.document(&address)?.unwrap_or_default();
-                shown(self.store, &address, state)?.0
-            }
+        let state = if let Some(opened) = self.documents.get(&address) {
+            Arc::new(opened.working.state.clone())
+        } else {
+            let state = self.store.document(&address)?.unwrap_or_default();
+            shown(self.store, &address, &state)?.0
         };
         Ok(DocumentView::new(state, self.collections.get_shared(&address.collection)))
     }

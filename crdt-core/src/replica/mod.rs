@@ -232,7 +232,7 @@ impl<S: Store> Replica<S> {
         let address = Address { collection: collection.into(), id };
         let (found, parked) = transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let state = store.document(&address)?.unwrap_or_default();
-            let (shown, parked) = park::shown(store, &address, state.clone())?;
+            let (shown, parked) = park::shown(store, &address, &state)?;
             Ok::<_, StoreError>((shown, parked.map(|parked| (state, parked))))
         })?;
         let view = DocumentView::new(found, self.collections.get_shared(&address.collection));
@@ -269,7 +269,7 @@ impl<S: Store> Replica<S> {
                     let mut shown = state.clone();
                     if anything_parked {
                         let address = Address { collection: name.clone(), id };
-                        (shown, parked) = park::shown(store, &address, state.clone())?;
+                        (shown, parked) = park::shown(store, &address, &state)?;
                     }
                     let view = DocumentView::new(shown, schema.clone());
                     if view.exists() {

@@ -69,8 +69,17 @@ pub enum ClockVerdict {
 pub(super) struct Overdue {
     /// The clock was ahead: what has a stamp from the future.
     pub(super) from_the_future: bool,
-    /// The clock was behind: what was written after this own transaction, which is the last that others may have.
-    pub(super) after: Option<u64>,
+    /// The clock was behind.
+    pub(super) behind: Option<Behind>,
+}
+
+/// What a clock that was behind has spoiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// The last own transaction that others may have: what was written after it.
+    pub(super) after: u64,
+    /// By how much.
+    pub(super) by_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,7 +119,8 @@ impl<S: Store> Replica<S> {
         let mut overdue = note.overdue;
         overdue.from_the_future |= restarts;
         if correction_ms > note.correction_ms {
-            overdue.after = Some(overdue.after.unwrap_or(head.offered));
+            let after = overdue.behind.map_or(head.offered, |behind| behind.after);
+            overdue.behind = Some(Behind { after, by_ms: correction_ms.abs_diff(note.correction_ms) });
         }
         let note_now = ClockNote { correction_ms, overdue };
         if is_new || note_now != note || restarts {
@@ -204,8 +214,10 @@ fn note<S: Store>(store: &mut S) -> Result<ClockNote, StoreError> {
     let read = |mut reader: Reader<'_>| {
         let correction_ms = reader.signed("the correction of the clock")?;
         let from_the_future = reader.byte("what is written again")? != 0;
+        let by_ms = reader.unsigned("what is written again")?;
         let after = reader.unsigned("what is written again")?;
-        let overdue = Overdue { from_the_future, after: after.checked_sub(1) };
+        let behind = (by_ms > 0).then_some(Behind { after, by_ms });
+        let overdue = Overdue { from_the_future, behind };
         Ok(ClockNote { correction_ms, overdue })
     };
     read(Reader::new(&note)).map_err(damaged)
@@ -218,7 +230,9 @@ fn put_note<S: Store>(store: &mut S, clock: &ClockNote) -> Result<(), StoreError
     let mut note = Vec::new();
     put_signed(&mut note, clock.correction_ms);
     note.push(u8::from(clock.overdue.from_the_future));
-    put_unsigned(&mut note, clock.overdue.after.map_or(0, |after| after.saturating_add(1)));
+    let (by_ms, after) = clock.overdue.behind.map_or((0, 0), |behind| (behind.by_ms, behind.after));
+    put_unsigned(&mut note, by_ms);
+    put_unsigned(&mut note, after);
     store.set_note(CLOCK_NOTE, Some(&note))
 }
 

@@ -165,6 +165,9 @@ impl Aside {
     }
 }
 
+/// The parked changes of a document, and what is held in their place.
+type Note = (SmallSet<Change>, Vec<(Address, Document)>);
+
 /// What is parked in a document; `None` when nothing is.
 pub(crate) fn of<S: Store + ?Sized>(store: &mut S, address: &Address) -> Result<Option<Parked>, StoreError> {
     if !store.has_parked()? {
@@ -181,10 +184,10 @@ pub(crate) fn of<S: Store + ?Sized>(store: &mut S, address: &Address) -> Result<
 pub(crate) fn shown<S: Store + ?Sized>(
     store: &mut S,
     address: &Address,
-    state: Arc<Document>,
+    state: &Arc<Document>,
 ) -> Result<(Arc<Document>, Option<Parked>), StoreError> {
     let parked = of(store, address)?;
-    let shown = parked.as_ref().map_or_else(|| state.clone(), |parked| Arc::new(parked.shown(&state)));
+    let shown = parked.as_ref().map_or_else(|| state.clone(), |parked| Arc::new(parked.shown(state)));
     Ok((shown, parked))
 }
 
@@ -322,7 +325,7 @@ fn read(note: &[u8]) -> Result<Parked, DecodeError> {
     Ok(Parked { changes, held: batch.into_iter().map(|(_, held)| held).next().unwrap_or_default() })
 }
 
-fn read_batch(note: &[u8]) -> Result<(SmallSet<Change>, Vec<(Address, Document)>), DecodeError> {
+fn read_batch(note: &[u8]) -> Result<Note, DecodeError> {
     let (mut reader, mut changes) = (Reader::new(note), SmallSet::new());
     for _ in 0..reader.count("parked changes")? {
         changes.insert(read_change(&mut reader)?, ());

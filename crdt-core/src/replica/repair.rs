@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::offsets::Overdue;
+use super::offsets::{Behind, Overdue};
 use super::park::{self, Parked};
 use super::{Committed, Plan, Replica, transact};
 use crate::cells::{Base, Mark, Tally, Written as Register};
@@ -37,6 +37,9 @@ pub enum RepairError {
 /// Cells by their path, as one would write them again under a change.
 type Again = Vec<(Path, Cell)>;
 
+/// Says what to write again: it is told the state, what is parked in it, and the change to write under.
+type Choose<'c> = &'c mut dyn FnMut(&Document, Option<&Parked>, Change, &mut Again);
+
 impl<S: Store> Replica<S> {
     /// Decides about parked changes now, for everybody: a new transaction of this replica writes again what they wrote, or
     /// what is shown in its place, with the next epoch and the right time. The value is the number of cells that it writes.
@@ -61,7 +64,7 @@ impl<S: Store> Replica<S> {
             Ok::<_, StoreError>(addresses)
         };
         let addresses = transact(&mut self.store, Access::Read, Durability::Visible, read)?;
-        self.reissue(&addresses, durability, now_ms, &mut |state, parked, change, again| {
+        self.reissue(&addresses, durability, (now_ms, None), &mut |state, parked, change, again| {
             let Some(parked) = parked else { return };
             let shown = parked.shown(state);
             parked.visit(state, &mut |path, cell| {
@@ -78,21 +81,37 @@ impl<S: Store> Replica<S> {
     }
 
     /// Writes again what this replica wrote while its clock was wrong. Reads everything.
+    ///
+    /// What others wrote since over a value from the future has to win, and it has the next epoch too: so the value is
+    /// written again at the beginning of time, in that epoch. What was written behind the time gets the time at which this
+    /// replica last wrote, by the clock that is right.
     pub(super) fn write_again(&mut self, overdue: Overdue) -> Result<(), RepairError> {
         let Some(horizon) = self.horizon() else { return Ok(()) };
-        let (now_ms, bound) = (horizon.now_ms, horizon.bound);
-        let wall_ms = self.time.as_ref().and_then(|time| time.wall_ms).unwrap_or(now_ms);
         let head = self.head()?;
-        let latest = bound.latest(Hlc::from_ms(now_ms));
-        let is_spoiled = |cell: &CellRef<'_>| {
-            let by = cell.set_by();
-            let ahead = overdue.from_the_future && by.stamp.hlc > latest;
-            let is_value = matches!(cell, CellRef::Register(register) if register.open().is_some());
-            let behind = overdue.after.is_some_and(|after| by.counter > after && by.counter <= head.counter)
-                && is_value
-                && by.stamp.hlc < Hlc::from_ms(now_ms.saturating_sub(bound.ahead_ms));
-            by.replica() == head.replica && (ahead || behind)
-        };
+        let (now, latest) = (horizon.now_ms, horizon.bound.latest(Hlc::from_ms(horizon.now_ms)));
+        if overdue.from_the_future {
+            self.write_spoiled(Hlc::default(), &|cell| {
+                cell.set_by().replica() == head.replica && cell.set_by().stamp.hlc > latest
+            })?;
+        }
+        if let Some(Behind { after, by_ms }) = overdue.behind {
+            let last = Hlc::from_ms(head.hlc.ms().saturating_add(by_ms).min(now));
+            self.write_spoiled(last, &|cell| {
+                let by = cell.set_by();
+                matches!(cell, CellRef::Register(register) if register.open().is_some())
+                    && by.replica() == head.replica
+                    && (after + 1..=head.counter).contains(&by.counter)
+                    && by.stamp.hlc < last
+            })?;
+        }
+        Ok(())
+    }
+
+    fn write_spoiled(
+        &mut self,
+        at: Hlc,
+        is_spoiled: &dyn Fn(&CellRef<'_>) -> bool,
+    ) -> Result<(), RepairError> {
         let mut after: Option<Address> = None;
         loop {
             let page = transact(&mut self.store, Access::Read, Durability::Visible, |store| {
@@ -108,7 +127,7 @@ impl<S: Store> Replica<S> {
                     spoiled.push(address);
                 }
             }
-            self.reissue(&spoiled, Durability::Durable, wall_ms, &mut |state, _, change, again| {
+            self.reissue(&spoiled, Durability::Durable, (0, Some(at)), &mut |state, _, change, again| {
                 state.visit(&mut |path, cell| {
                     if is_spoiled(&cell) {
                         again.extend(take_over(state, path, &cell, change).map(|cell| (path.clone(), cell)));
@@ -118,21 +137,21 @@ impl<S: Store> Replica<S> {
         }
     }
 
-    /// Writes some cells of documents again, as one transaction: `choose` is told the state, what is parked in it, and the
-    /// change to write under.
+    /// Writes some cells of documents again, as one transaction, now or at a time before.
     fn reissue(
         &mut self,
         addresses: &[Address],
         durability: Durability,
-        wall_ms: u64,
-        choose: &mut dyn FnMut(&Document, Option<&Parked>, Change, &mut Again),
+        (wall_ms, at): (u64, Option<Hlc>),
+        choose: Choose<'_>,
     ) -> Result<Committed<u64>, RepairError> {
-        let bound = self.horizon().map_or(ReceiveBound::default(), |horizon| horizon.bound);
-        let now_ms = self.now_ms().unwrap_or(wall_ms);
+        let horizon = self.horizon();
         self.write(durability, |store, _, _, head| {
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
-            let change = clock.tick(now_ms)?;
+            let mut change = clock.tick(horizon.map_or(wall_ms, |horizon| horizon.now_ms))?;
+            let bound = horizon.map_or(ReceiveBound::default(), |horizon| horizon.bound);
             let latest = bound.latest(change.stamp.hlc);
+            change.stamp.hlc = at.unwrap_or(change.stamp.hlc);
             let (mut last, mut cells, mut written) = (change, 0, Vec::new());
             for address in addresses {
                 let before = store.document(address)?.unwrap_or_default();
@@ -156,9 +175,12 @@ impl<S: Store> Replica<S> {
                 }
             }
             if last != change {
-                written.iter_mut().for_each(|written| written.delta.restamp(&last));
+                for written in &mut written {
+                    written.delta.restamp(&last);
+                }
             }
-            let clock = if last.stamp.hlc <= latest { last.stamp.hlc } else { change.stamp.hlc };
+            // What is written at a time before does not set the clock back.
+            let clock = if last.stamp.hlc <= latest { clock.hlc().max(last.stamp.hlc) } else { clock.hlc() };
             Ok::<_, RepairError>(Plan { value: cells, change: last, clock, written })
         })
     }

@@ -13,10 +13,10 @@ use crate::world::{
 /// Everybody gets everything.
 fn exchange(devices: &mut [Replica<MemoryStore>], clocks_ms: &[u64]) {
     for _ in 0..2 {
-        for to in 0..devices.len() {
+        for (to, now_ms) in clocks_ms.iter().enumerate() {
             for from in (0..devices.len()).filter(|from| *from != to) {
                 let [to_device, from] = devices.get_disjoint_mut([to, from]).unwrap();
-                pull(to_device, clocks_ms[to], from);
+                pull(to_device, *now_ms, from);
             }
         }
     }
