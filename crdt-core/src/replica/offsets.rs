@@ -21,6 +21,9 @@ const OFFSET_NOTES: &[u8] = b"offset\0";
 /// What was measured longer ago says nothing about the clocks of today.
 const LATELY_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// So many peers are asked, those that were met last: a hub meets thousands in a day.
+const ASKED: usize = 32;
+
 /// An offset that was measured before is not noted anew unless it differs by more than this, or is older than
 const SAME_MS: u64 = 1_000;
 /// this.
@@ -42,7 +45,7 @@ pub struct PeerClock {
 pub struct ClockStatus {
     /// What is added to the wall clock, in milliseconds; 0 unless most peers agree that it is wrong.
     pub correction_ms: i64,
-    /// The clocks of those peers that were met within a day.
+    /// The clocks of those peers that were met within a day, of the last few of them.
     pub peers: Vec<PeerClock>,
 }
 
@@ -256,7 +259,12 @@ fn offsets<S: Store>(store: &mut S, wall_ms: u64) -> Result<Vec<PeerClock>, Stor
 /// Notes what was measured, and forgets what is of no use any more.
 fn put_offset<S: Store>(store: &mut S, measured: &PeerClock) -> Result<(), StoreError> {
     let key = |peer: Life| [OFFSET_NOTES, &peer.0.to_be_bytes()].concat();
-    let of_use = offsets(store, measured.measured_ms)?;
+    let mut of_use = offsets(store, measured.measured_ms)?;
+    of_use.retain(|known| known.peer != measured.peer);
+    while of_use.len() >= ASKED {
+        let oldest = (0..of_use.len()).min_by_key(|at| of_use[*at].measured_ms).unwrap_or(0);
+        of_use.remove(oldest);
+    }
     for (known, _) in store.notes_after(OFFSET_NOTES, &[], usize::MAX)? {
         if !of_use.iter().any(|clock| key(clock.peer) == known) {
             store.set_note(&known, None)?;

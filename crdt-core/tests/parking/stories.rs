@@ -332,6 +332,18 @@ fn most_peers_tell_that_one_is_behind_and_one_alone_only_warns() {
 }
 
 #[test]
+fn a_hub_that_meets_thousands_in_a_day_remembers_a_few() {
+    let mut hub = replica(1);
+    for life in 0..500 {
+        hub.tick(START_MS + life).unwrap();
+        hub.measured(Life(life), 0, true).unwrap();
+    }
+    let peers = hub.clock_status().unwrap().peers;
+    assert_eq!(peers.len(), 32);
+    assert!(peers.iter().all(|clock| clock.peer.0 >= 468), "the last ones");
+}
+
+#[test]
 fn a_clock_that_is_fast_is_corrected_and_what_it_wrote_is_written_again() {
     let mut devices = [1, 2, 3].map(replica);
     let day = i64::try_from(DAY_MS).unwrap();
