@@ -54,6 +54,10 @@ impl Database {
         if options.follows_server && !options.read_only {
             replica.follow()?;
         }
+        if !options.read_only {
+            replica.keep_time(options.receive_bound);
+            replica.tick(now_ms())?;
+        }
         let shared = Shared {
             state: Mutex::new(State { replica, telling: false }),
             owner: AtomicUsize::new(0),
@@ -125,6 +129,10 @@ impl Database {
         self.shared.watchers.add(callback)
     }
 
+    pub(crate) fn durability(&self) -> Durability {
+        self.shared.durability
+    }
+
     /// What opening did about the id that this database writes under: a file that was copied or restored gets a new one.
     pub fn identity(&self) -> Identity {
         self.shared.identity
@@ -174,6 +182,8 @@ impl Database {
         if !self.shared.watchers.is_empty() {
             state.replica.collect_events(true);
         }
+        // What could not be shown now, because the file is busy say, is shown next time.
+        let _ = state.replica.tick(now_ms());
         let result = work(&mut state.replica);
         drop(state);
         self.tell();

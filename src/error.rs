@@ -1,6 +1,8 @@
 //! [`Error`]: everything that can go wrong with a database.
 
-use crdt_core::{ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, StoreError};
+use crdt_core::{
+    ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, RepairError, StoreError,
+};
 
 /// What went wrong. Unless the variant says otherwise, nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +69,15 @@ impl From<OpenError> for Error {
         match error {
             OpenError::Store(error) => Self::Store(error),
             OpenError::Limit(error) => Self::Limit(error),
+        }
+    }
+}
+
+impl From<RepairError> for Error {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Store(error) => Self::Store(error),
+            RepairError::Clock(error) => Self::Clock(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crdt_core::{Durability, Namespace};
+use crdt_core::{Durability, Namespace, ReceiveBound};
 
 use crate::{Database, Error};
 
@@ -23,6 +23,7 @@ pub struct OpenOptions {
     pub(crate) busy_timeout_ms: u32,
     pub(crate) read_only: bool,
     pub(crate) follows_server: bool,
+    pub(crate) receive_bound: ReceiveBound,
 }
 
 impl Default for OpenOptions {
@@ -33,6 +34,7 @@ impl Default for OpenOptions {
             busy_timeout_ms: 5_000,
             read_only: false,
             follows_server: false,
+            receive_bound: ReceiveBound::default(),
         }
     }
 }
@@ -72,6 +74,13 @@ impl OpenOptions {
     /// has nothing to go back to. Among peers of equal rights, leave it out.
     pub fn follows_server(mut self) -> Self {
         self.follows_server = true;
+        self
+    }
+
+    /// How far ahead of this device's clock another one's may be, in milliseconds; a minute if nothing is said. What comes
+    /// from further ahead is kept and passed on, and not shown before its time has come: see [`Database::parked`].
+    pub fn receive_bound_ms(mut self, ahead_ms: u64) -> Self {
+        self.receive_bound = ReceiveBound { ahead_ms };
         self
     }
 

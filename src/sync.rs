@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use crdt_core::{Address, Document, DocumentView, Dot, Fingerprint, Refusal, Rejected, Replica, ReplicaId};
+use crdt_core::{
+    Address, ClockVerdict, Document, DocumentView, Dot, Fingerprint, Refusal, Rejected, Replica, ReplicaId,
+};
 use sqlite_adapter::SqliteStore;
 use sync_protocol::door::{Authenticate, Terms};
 use sync_protocol::drive::{Endpoint, exchange};
@@ -28,6 +30,8 @@ pub struct SyncReport {
     pub in_sync: bool,
     /// The peer's wall clock minus ours, in milliseconds.
     pub clock_skew_ms: i64,
+    /// What that says about our clock.
+    pub clock: ClockVerdict,
     /// What the peer lets us read and write.
     pub terms: Terms,
     /// The changes that the peer did not take, and why; see [`Database::rejected`] for what becomes of them.
@@ -178,6 +182,7 @@ impl Database {
             traffic: status.traffic,
             in_sync: status.peer_root == Some(self.root()?),
             clock_skew_ms: heard.skew_ms,
+            clock: heard.clock.unwrap_or(ClockVerdict::Agrees),
             terms: status.terms.unwrap_or(Terms::OPEN),
             refused: heard.refused,
         })
@@ -238,6 +243,7 @@ impl Database {
 pub(crate) struct Heard {
     cells: u64,
     skew_ms: i64,
+    clock: Option<ClockVerdict>,
     refused: Vec<(Dot, Refusal)>,
 }
 
@@ -246,6 +252,7 @@ impl Heard {
         match event {
             SessionEvent::Applied { cells, .. } => self.cells += cells,
             SessionEvent::Connected { skew_ms, .. } => self.skew_ms = skew_ms,
+            SessionEvent::Clock(verdict) => self.clock = Some(verdict),
             SessionEvent::ChangeRefused { dot, refusal, .. } => self.refused.push((dot, refusal)),
             _ => {}
         }

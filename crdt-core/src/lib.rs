@@ -119,7 +119,7 @@ pub use causal_context::CausalContext;
 pub use clock::{Change, Clock, ClockError, Hlc, ReceiveBound, Stamp};
 pub use document::{
     Address, Cell, CellKind, CellRef, Conflict, Document, DocumentId, DocumentMut, DocumentView, EditError,
-    Edited, Field, Map, MapView, Observer, Path, Payload, Reading,
+    Edited, Field, Map, MapView, Observer, Path, Payload, Reading, Withheld,
 };
 pub use dot::Dot;
 pub use event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
@@ -130,12 +130,15 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Holding, Judgement, Position,
-    Refusals, Replica, RunPart, Sums, Window, Withdrawal, renew_identity,
+    Applied, ApplyError, Checkpoint, ClockStatus, ClockVerdict, CommitError, Committed, Difference, Holding,
+    Judgement, ParkReason, ParkedChange, PeerClock, Position, Refusals, Repair, RepairError, Replica,
+    RunPart, Sums, Window, Withdrawal, renew_identity, shown_instead,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
-pub use store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
+pub use store::{
+    Access, Durability, Head, Life, LogRecord, Note, PARKED_NOTES, PeerRecord, Store, StoreError,
+};
 pub use transaction::{OpenError, Transaction, TransactionError};
 #[doc(inline)]
 pub use types::{CounterOverflow, Flag, GCounter, GSet, LwwRegister, MvRegister, OrSet, PNCounter, Sibling};

@@ -166,6 +166,32 @@ pub trait Store {
         collection: &Collection,
     ) -> Result<(), StoreError>;
 
+    /// As [`Store::put_document`], for a document that does not show its state: cells of it are parked. A store that shows
+    /// documents to others (in a column for queries, say) shows `shown`; [`Store::document`] gives the state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn put_shown(
+        &mut self,
+        address: &Address,
+        document: Arc<Document>,
+        shown: &Document,
+        collection: &Collection,
+    ) -> Result<(), StoreError> {
+        let _ = shown;
+        self.put_document(address, document, collection)
+    }
+
+    /// Whether anything is parked, that is, whether there is any note under [`PARKED_NOTES`]. It is asked in every
+    /// transaction, so a store for which a look is dear remembers the answer, and forgets it when notes under that prefix
+    /// may have changed: by this transaction, by its rollback, by another process.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn has_parked(&mut self) -> Result<bool, StoreError> {
+        Ok(!self.notes_after(PARKED_NOTES, &[], 1)?.is_empty())
+    }
+
     /// The next documents after one, in the order of addresses; deleted ones included.
     ///
     /// # Errors
@@ -291,6 +317,9 @@ pub trait Store {
     /// [`StoreError`].
     fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError>;
 }
+
+/// What the keys of the notes begin with that say what is parked.
+pub const PARKED_NOTES: &[u8] = b"parked\0";
 
 /// The key of a note, and the note.
 pub type Note = (Vec<u8>, Vec<u8>);

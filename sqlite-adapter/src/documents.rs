@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::dictionary::Numbers;
 use crate::error::{Failure, Misuse};
-use crate::row::Row;
+use crate::row::{Both, Row};
 
 /// Beyond this the map of a large transaction is dropped instead of cleared.
 const KEPT_CAPACITY: usize = 4096;
@@ -80,7 +80,7 @@ impl Documents {
         connection: &Connection,
         numbers: &mut Numbers,
         address: &Address,
-        document: &Document,
+        document: Both<'_>,
         schema: &Collection,
     ) -> Result<(), Failure> {
         let collection = numbers.collection_or_new(connection, &address.collection)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, Note, PeerRecord, Replica, ReplicaId, Store, StoreError, VersionVector,
+    Name, Note, PeerRecord, ReceiveBound, Replica, ReplicaId, Store, StoreError, VersionVector,
 };
 use support::{START_MS, replica, set};
 use sync_protocol::{Config, Session, SessionError};
@@ -61,6 +61,18 @@ impl Store for Failing {
         as_in: &Collection,
     ) -> Result<(), StoreError> {
         self.call()?.put_document(at, document, as_in)
+    }
+    fn put_shown(
+        &mut self,
+        at: &Address,
+        document: Arc<Document>,
+        shown: &Document,
+        as_in: &Collection,
+    ) -> Result<(), StoreError> {
+        self.call()?.put_shown(at, document, shown, as_in)
+    }
+    fn has_parked(&mut self) -> Result<bool, StoreError> {
+        self.call()?.has_parked()
     }
     fn documents_after(
         &mut self,
@@ -131,10 +143,12 @@ impl Store for Failing {
 }
 
 /// Everything that `a` has, and a live change, to a store that fails at call `fails_at`. False when it did not get there.
-fn exchange_with_failure(fails_at: u32) -> bool {
+fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
     let mut a = replica(1);
-    (0..30).for_each(|n| set(&mut a, n, n, "title", &"long enough for several chunks ".repeat(200)));
+    (0..documents)
+        .for_each(|n| set(&mut a, n, n + ahead_ms, "title", &"long enough for several chunks ".repeat(200)));
     let mut b = Replica::new(Failing { store: replica(2).into_store(), left: None });
+    b.keep_time(ReceiveBound::default());
     let (mut at_a, mut at_b) =
         (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
     b.store_mut().left = Some(fails_at);
@@ -159,8 +173,10 @@ fn exchange_with_failure(fails_at: u32) -> bool {
             retry_replica(|| b.canonical_bytes()),
             "failure at call {fails_at}"
         );
-        set(&mut a, 7, 5_000, "title", "a live change");
+        set(&mut a, 7, 5_000 + ahead_ms, "title", "a live change");
     }
+    let parked = retry_replica(|| b.parked_count());
+    assert_eq!(parked, if ahead_ms == 0 { 0 } else { documents }, "failure at call {fails_at}");
     b.store_mut().left.is_none()
 }
 
@@ -177,6 +193,13 @@ fn retry_replica<T>(mut call: impl FnMut() -> Result<T, StoreError>) -> T {
 
 #[test]
 fn a_failure_at_any_call_is_retried() {
-    let failed = (0..10_000).take_while(|fails_at| exchange_with_failure(*fails_at)).count();
+    let failed = (0..10_000).take_while(|fails_at| exchange_with_failure(*fails_at, 30, 0)).count();
+    assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
+}
+
+#[test]
+fn a_failure_at_any_call_is_retried_while_all_is_parked() {
+    const DAY_MS: u64 = 86_400_000;
+    let failed = (0..10_000).take_while(|fails_at| exchange_with_failure(*fails_at, 8, DAY_MS)).count();
     assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
 }

@@ -70,6 +70,8 @@ macro_rules! store {
     ($type:ty) => {
 impl Store for $type {
     pass_on! {
+        fn put_shown(&mut self, address: &Address, document: Arc<Document>, shown: &Document, collection: &Collection) -> Result<(), StoreError>;
+        fn has_parked(&mut self) -> Result<bool, StoreError>;
         fn begin(&mut self, access: Access, durability: Durability) -> Result<(), StoreError>;
         fn commit(&mut self) -> Result<(), StoreError>;
         fn rollback(&mut self) -> ();

@@ -30,7 +30,7 @@ mod disk;
 mod facts;
 mod full;
 mod plants;
-#[path = "../convergence/random.rs"]
+#[path = "../histories/random.rs"]
 mod random;
 mod record;
 mod vfs;

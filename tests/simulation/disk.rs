@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, Namespace, Note, PeerRecord, Store, StoreError, VersionVector,
+    Name, Namespace, Note, PeerRecord, ReplicaId, Store, StoreError, VersionVector,
 };
 use sqlite_adapter::{OpenOptions, SqliteStore};
 
@@ -147,6 +147,9 @@ impl Store for Disk {
         fn document(&mut self, address: &Address) -> Result<Option<Arc<Document>>, StoreError>;
         fn put_document(&mut self, address: &Address, document: Arc<Document>, collection: &Collection)
             -> Result<(), StoreError>;
+        fn put_shown(&mut self, address: &Address, document: Arc<Document>, shown: &Document, collection: &Collection)
+            -> Result<(), StoreError>;
+        fn has_parked(&mut self) -> Result<bool, StoreError>;
         fn documents_after(&mut self, after: Option<&Address>, limit: usize)
             -> Result<Vec<(Address, Arc<Document>)>, StoreError>;
         fn collection_after(&mut self, collection: &Name, after: Option<DocumentId>, limit: usize)
@@ -154,7 +157,9 @@ impl Store for Disk {
         fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError>;
         fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError>;
         fn context(&mut self) -> Result<VersionVector, StoreError>;
-        fn context_len(&mut self) -> Result<usize, StoreError>;
+        fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError>;
+        fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError>;
+        fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError>;
         fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError>;
         fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError>;
         fn peer(&mut self, life: Life) -> Result<Option<PeerRecord>, StoreError>;

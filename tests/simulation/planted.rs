@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crdt_core::codec::{Dictionary, Reader, decode_batch};
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Fingerprint, Head, Life, Limits,
-    LogRecord, Name, Note, PeerRecord, Store, StoreError, VersionVector,
+    LogRecord, Name, Note, PeerRecord, ReplicaId, Store, StoreError, VersionVector,
 };
 
 use crate::disk::Disk;
@@ -303,7 +303,10 @@ impl Store for Planted {
         fn collection_after(&mut self, collection: &Name, after: Option<DocumentId>, limit: usize)
             -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError>;
         fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError>;
-        fn context_len(&mut self) -> Result<usize, StoreError>;
+        fn has_parked(&mut self) -> Result<bool, StoreError>;
+        fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError>;
+        fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError>;
+        fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError>;
         fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError>;
         fn peers(&mut self) -> Result<Vec<PeerRecord>, StoreError>;
         fn staged(&mut self, peer: Life, index: u64) -> Result<Option<Vec<u8>>, StoreError>;

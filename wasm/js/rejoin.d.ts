@@ -343,6 +343,17 @@ export class Replica {
   dropRejected(dot: Dot): boolean;
 
   /**
+   * The changes that are kept, passed on and not shown, because the clock of the device that made them is more than a minute
+   * ahead of ours; the soonest to be shown first. Empty unless a clock is wrong. Each is shown when its time has come, and an
+   * edit of its fields wins over it before.
+   *
+   * ```js
+   * for (const { dot, until } of replica.parked()) console.log(`${dot.replica} has set its clock wrong`, until);
+   * ```
+   */
+  parked(limit?: number): Parked[];
+
+  /**
    * Everything that this replica holds, as bytes, to be stored or carried wherever you like. They start a replica
    * ({@link OpenOptions.state}) or are merged into one ({@link Replica.import}), on any device, any number of times.
    *
@@ -632,6 +643,38 @@ export interface DocumentView {
 
   /** Fields into which another device wrote with another type than the declared one: kept and synced, not shown. */
   unexpected(): string[];
+
+  /**
+   * What was written to the document and is not shown, because the clock of the device that wrote it is ahead: the fields
+   * show their last values before, if there are any. Empty unless somebody's clock is wrong; see {@link Replica.parked}.
+   */
+  withheld(): Withheld[];
+}
+
+/** Something that a document does not show. */
+export interface Withheld {
+  /** The names that lead to the field; of the document itself there are none. */
+  readonly path: string[];
+  /** The change that wrote it. */
+  readonly dot: Dot;
+  /** When it is shown at the latest. */
+  readonly until: Date;
+}
+
+/** A change that is kept, passed on and not shown. */
+export interface Parked {
+  /** Which change, and whose. */
+  readonly dot: Dot;
+  /** When it was made, as its author's clock said. */
+  readonly time: Date;
+  /** When it is shown at the latest. */
+  readonly until: Date;
+  /** Since when it is not shown. */
+  readonly since: Date;
+  /** The documents of which something is hidden, at most 1,000. */
+  readonly documents: { readonly collection: string; readonly id: string }[];
+  /** There are more documents than are listed. */
+  readonly andMore: boolean;
 }
 
 /** A committed change, from here or from a peer. */
@@ -639,7 +682,11 @@ export interface ChangeEvent {
   /** The position in this replica's change order; events come in this order. */
   readonly sequence: number | bigint;
   /** Where it came from: a commit here, or a peer, which may have passed it on for others. */
-  readonly origin: { readonly type: "local"; readonly dot: Dot } | { readonly type: "peer"; readonly replica: string };
+  readonly origin:
+    | { readonly type: "local"; readonly dot: Dot }
+    | { readonly type: "peer"; readonly replica: string }
+    /** Nobody changed anything: the time of a parked change has come. */
+    | { readonly type: "clock" };
   /** The documents that changed, at most 10,000 of them. */
   readonly documents: DocumentChange[];
   /** More documents changed than are listed: read again what is on the screen. */
@@ -855,6 +902,11 @@ export type SessionEvent =
   | { readonly type: "applied"; readonly cells: number; readonly checkpoint: boolean }
   | { readonly type: "acknowledged"; readonly sequence: number | bigint }
   | { readonly type: "roots-differ"; readonly repairing: boolean }
+  /**
+   * The peer's clock is `offsetMs` ahead of ours, more than a minute, and it cannot be told which of the two is wrong; or
+   * most peers agree that ours is, and from now on `correctionMs` is added to it.
+   */
+  | { readonly type: "clock"; readonly offsetMs?: number; readonly correctionMs?: number }
   | { readonly type: "ended"; readonly reason: EndReason }
   | { readonly type: "other" };
 

@@ -145,6 +145,13 @@ export class Replica {
     return decode(call(() => core.rejected()));
   }
 
+  parked(limit = 100) {
+    const core = this.#open();
+    const parked = decode(core.parked(check.count(limit, "`limit`"), this.#time()));
+    this.#tell();
+    return parked;
+  }
+
   dropRejected(dot) {
     return this.#open().dropRejected(encode(check.dot(dot)));
   }
@@ -154,7 +161,7 @@ export class Replica {
   }
 
   import(state) {
-    const cells = this.#open().import(check.bytes(state, "a state"));
+    const cells = this.#open().import(check.bytes(state, "a state"), this.#time());
     this.#tell();
     return cells;
   }

@@ -2,8 +2,8 @@
 
 use alloc::string::String;
 use crdt_core::{
-    ChangeEvent, ChangeKind, DocumentChange, FieldChange, Fingerprint, Life, Origin, Payload, Refusal,
-    Rejected, Sibling, Value,
+    ChangeEvent, ChangeKind, ClockVerdict, DocumentChange, FieldChange, Fingerprint, Life, Origin,
+    ParkReason, ParkedChange, Payload, Refusal, Rejected, Sibling, Value, Withheld,
 };
 use sync_protocol::door::{Reads, Terms};
 use sync_protocol::{EndReason, SessionEvent, Status, Traffic, Way};
@@ -35,12 +35,62 @@ pub(crate) fn change(event: &ChangeEvent) -> Value {
         Origin::Peer(peer) => {
             object([("type", Some("peer".into())), ("replica", Some(uuid(peer.as_bytes()).into()))])
         }
+        Origin::Clock => object([("type", Some("clock".into()))]),
     };
     object([
         ("sequence", Some(number(event.sequence))),
         ("origin", Some(origin)),
         ("documents", Some(list(&mut event.documents.iter().map(document)))),
         ("andMore", Some(event.and_more.into())),
+    ])
+}
+
+fn time(ms: u64) -> Value {
+    Value::Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+fn until(reason: ParkReason) -> Option<Value> {
+    match reason {
+        ParkReason::FromTheFuture { until_ms } => Some(time(until_ms)),
+        _ => None,
+    }
+}
+
+pub(crate) fn parked(parked: &ParkedChange) -> Value {
+    let mut documents = parked.documents.iter().map(|address| {
+        object([
+            ("collection", Some((&*address.collection).into())),
+            ("id", Some(uuid(address.id.as_bytes()).into())),
+        ])
+    });
+    object([
+        ("dot", Some(dot(parked.change.dot()))),
+        ("time", Some(time(parked.change.stamp.hlc.ms()))),
+        ("until", until(parked.reason)),
+        ("since", Some(time(parked.since_ms))),
+        ("documents", Some(list(&mut documents))),
+        ("andMore", Some(parked.and_more.into())),
+    ])
+}
+
+pub(crate) fn withheld(withheld: &Withheld) -> Value {
+    object([
+        ("path", Some(list(&mut withheld.path.iter().map(|name| Value::from(&**name))))),
+        ("dot", Some(dot(withheld.by.dot()))),
+        ("until", until(withheld.reason)),
+    ])
+}
+
+fn clock(verdict: ClockVerdict) -> Value {
+    let (offset, correction) = match verdict {
+        ClockVerdict::Agrees => (None, None),
+        ClockVerdict::Differs { offset_ms } => (Some(offset_ms), None),
+        ClockVerdict::Corrected { correction_ms } => (None, Some(correction_ms)),
+    };
+    object([
+        ("type", Some("clock".into())),
+        ("offsetMs", offset.map(Value::from)),
+        ("correctionMs", correction.map(Value::from)),
     ])
 }
 
@@ -171,6 +221,7 @@ pub(crate) fn session_event(event: &SessionEvent) -> Value {
         SessionEvent::Acknowledged { sequence } => {
             object([named("acknowledged"), ("sequence", Some(number(sequence)))])
         }
+        SessionEvent::Clock(verdict) => clock(verdict),
         SessionEvent::RootsDiffer { repairing } => {
             object([named("roots-differ"), ("repairing", Some(repairing.into()))])
         }

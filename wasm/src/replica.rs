@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crdt_core::{
-    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId,
-    Value,
+    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReceiveBound,
+    ReplicaId, Value,
 };
 use sync_protocol::Config;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -74,6 +74,7 @@ impl Core {
         let (replica, life) = (ReplicaId::from_bytes(replica), Life(u64::from_be_bytes(life)));
         let head = Head::new(Namespace::from_secret(secret), replica, life);
         let mut replica = Replica::new(MemoryStore::new(head));
+        replica.keep_time(ReceiveBound::default());
         if follows {
             replica.follow()?;
         }
@@ -213,6 +214,17 @@ impl Core {
         self.shared.with(|replica| Ok(replica.drop_rejected(dot)?))
     }
 
+    /// The changes that are not shown, because the clock of their author is ahead; the soonest first, so many at most.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub fn parked(&self, limit: usize, now_ms: f64) -> Result<Vec<u8>, Error> {
+        self.shared.with(|replica| {
+            replica.tick(ms(now_ms))?;
+            Ok(encode(&list(&mut replica.parked(None, limit)?.iter().map(describe::parked))))
+        })
+    }
+
     /// The whole state as bytes.
     ///
     /// # Errors
@@ -225,8 +237,11 @@ impl Core {
     ///
     /// # Errors
     /// See `state.rs`; `busy`.
-    pub fn import(&self, state: &[u8]) -> Result<f64, Error> {
-        let cells = self.shared.with(|replica| state::import(replica, state))?;
+    pub fn import(&self, state: &[u8], now_ms: f64) -> Result<f64, Error> {
+        let cells = self.shared.with(|replica| {
+            replica.tick(ms(now_ms))?;
+            state::import(replica, state)
+        })?;
         #[allow(clippy::cast_precision_loss)] // limited to far less than 2^53
         Ok(cells as f64)
     }

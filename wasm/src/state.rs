@@ -65,7 +65,9 @@ pub(crate) fn export(replica: &mut Replica) -> Result<Vec<u8>, Error> {
     put_unsigned(&mut out, head.sequence);
     put_context(&mut out, &replica.seen()?);
     put_peers(&mut out, replica.peers()?);
-    put_notes(&mut out, &if head.follows { replica.carried()? } else { Vec::new() });
+    let mut notes = if head.follows { replica.carried()? } else { Vec::new() };
+    notes.extend(held(replica)?);
+    put_notes(&mut out, &notes);
     put_pages(&mut out, replica)?;
     let seal = seal(&head.namespace, &out);
     out.extend_from_slice(&seal);
@@ -87,8 +89,9 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         return Ok(0);
     }
     // Only who starts from a state goes on from it: elsewhere, what was refused there is not one's own to decide about.
+    let (held, carried): (Vec<Note>, Vec<Note>) = state.notes.into_iter().partition(|(key, _)| key == HELD);
     if head.follows && head.sequence == 0 {
-        replica.carry(&state.notes)?;
+        replica.carry(&carried)?;
     }
     let applied = replica.apply(Checkpoint {
         peer: state.life,
@@ -100,6 +103,21 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         scope: 0,
         session: 0,
     })?;
+    for (_, batch) in held {
+        // It changes no state: each of these cells was overwritten, by something that is not shown yet.
+        let documents = decode_batch(&mut Reader::new(&batch), &mut Dictionary::new(), &Limits::DEFAULT)?;
+        let (peer, context) = (state.life, Vec::new());
+        let scope = 0;
+        replica.apply(Checkpoint {
+            peer,
+            replica: state.replica,
+            cursor: 0,
+            context,
+            documents,
+            scope,
+            session: 0,
+        })?;
+    }
     for peer in state.peers.into_iter().filter(|peer| peer.life != head.life) {
         let PeerRecord { life, replica: id, cursor, scope, .. } = peer;
         let (context, documents) = (Vec::new(), Vec::new());
@@ -114,6 +132,21 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         })?;
     }
     Ok(applied.cells)
+}
+
+/// Under this key: values that are shown in the place of parked ones, as batches.
+const HELD: &[u8] = b"held";
+
+fn held(replica: &mut Replica) -> Result<Vec<Note>, Error> {
+    let mut notes = Vec::new();
+    for (address, document) in replica.held()? {
+        for part in document.split(PAGE_WEIGHT) {
+            let mut batch = Vec::new();
+            encode_batch(&mut batch, &mut Dictionary::new(), [(&address, &part)]);
+            notes.push((HELD.to_vec(), batch));
+        }
+    }
+    Ok(notes)
 }
 
 fn put_context(out: &mut Vec<u8>, seen: &VersionVector) {

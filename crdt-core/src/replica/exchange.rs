@@ -292,7 +292,8 @@ impl<S: Store> Replica<S> {
         judgement: Option<Judgement<'_>>,
         has_staged: bool,
     ) -> Result<Applied, ApplyError> {
-        let Self { store, collections, limits, events } = self;
+        let horizon = self.horizon();
+        let Self { store, collections, limits, events, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
@@ -322,7 +323,7 @@ impl<S: Store> Replica<S> {
                 return Ok((Applied { refused, held: true, ..Applied::default() }, None));
             }
             let keeps = may_be_refused(store, head.follows, checkpoint.peer)?;
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             if keeps {
                 merge.keep_replaced();
             }
@@ -364,11 +365,12 @@ impl<S: Store> Replica<S> {
         &mut self,
         mut next: impl FnMut() -> Result<RunPart, E>,
     ) -> Result<Applied, E> {
+        let horizon = self.horizon();
         let Self { store, collections, events, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let (own, life) = (Dot::new(head.replica, head.counter), head.life);
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let checkpoint = loop {
                 match next()? {
                     RunPart::Batch(documents) => merge_all(store, &mut merge, documents)?,

@@ -15,20 +15,33 @@
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `undo.rs` | what it takes to take an own change back |
+//! | `park.rs` | cells that are part of the state and not of what is shown |
+//! | `clocks.rs` | what time it is, and what is shown when it comes |
+//! | `offsets.rs` | whose clock is wrong |
+//! | `repair.rs` | what a wrong clock spoiled is written again |
 
+mod clocks;
 mod exchange;
 mod merge;
+mod offsets;
+mod park;
 mod reconcile;
 mod refuse;
 mod reject;
+mod repair;
 mod undo;
 
+pub use clocks::{ParkReason, ParkedChange};
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
+pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
+pub(crate) use park::shown;
+pub use park::shown_instead;
 pub use reconcile::{Holding, Sums};
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
+pub use repair::{Repair, RepairError};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -39,8 +52,9 @@ use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::schema::Collections;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
-use crate::transaction::Transaction;
-use crate::{Clock, ClockError, Collection, Dot, Name, ReplicaId, VersionVector};
+use crate::transaction::{Transaction, Written};
+use crate::{Change, Clock, ClockError, Collection, Dot, Hlc, Name, ReplicaId, VersionVector};
+use clocks::Time;
 use merge::Merge;
 
 /// A replica of a namespace over any [`Store`].
@@ -72,6 +86,8 @@ pub struct Replica<S> {
     limits: Limits,
     /// What happened since the last [`Replica::take_events`]; `None` while nobody asks.
     events: Option<Vec<ChangeEvent>>,
+    /// `None` for a replica that asks nobody for the time, and parks nothing.
+    time: Option<Time>,
 }
 
 /// A commit that took effect.
@@ -83,6 +99,15 @@ pub struct Committed<T> {
     pub dot: Option<Dot>,
     /// How sure it is.
     pub durability: Durability,
+}
+
+/// What a transaction comes to.
+struct Plan<T> {
+    value: T,
+    change: Change,
+    /// What the clock says afterwards.
+    clock: Hlc,
+    written: Vec<Written>,
 }
 
 /// A commit that did not take effect. Nothing was changed.
@@ -102,7 +127,7 @@ pub enum CommitError<E> {
 impl<S: Store> Replica<S> {
     /// A replica of what the store holds.
     pub fn new(store: S) -> Self {
-        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None }
+        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None, time: None }
     }
 
     /// Declares a collection, or declares it anew. Stored state does not change.
@@ -143,26 +168,51 @@ impl<S: Store> Replica<S> {
         durability: Durability,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Committed<T>, CommitError<E>> {
-        let Self { store, collections, limits, events } = self;
-        let commit = |store: &mut S| -> Result<_, CommitError<E>> {
-            let mut head = store.head()?;
+        self.tick(now_ms)?;
+        let horizon = self.horizon();
+        let now_ms = horizon.map_or(now_ms, |horizon| horizon.now_ms);
+        self.write(durability, |store, collections, limits, head| {
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
-            let mut transaction = Transaction::new(store, collections, limits, clock.tick(now_ms)?);
+            let began = clock.tick(now_ms)?;
+            let latest = horizon.map_or(Hlc::MAX, |horizon| horizon.bound.latest(began.stamp.hlc));
+            let mut transaction = Transaction::new(store, collections, limits, began, latest);
             let value = edit(&mut transaction).map_err(CommitError::Aborted)?;
-            let (change, written) = transaction.finish();
+            let (change, written) = transaction.finish()?;
+            // A stamp that had to follow others beyond the bound is this transaction's alone.
+            let clock = if change.stamp.hlc <= latest { change.stamp.hlc } else { began.stamp.hlc };
+            Ok(Plan { value, change, clock, written })
+        })
+    }
+
+    /// Writes what `plan` says, as one transaction, or nothing if that is nothing.
+    fn write<T, E: From<StoreError>>(
+        &mut self,
+        durability: Durability,
+        plan: impl FnOnce(&mut S, &Collections, &Limits, &Head) -> Result<Plan<T>, E>,
+    ) -> Result<Committed<T>, E> {
+        let Self { store, collections, limits, events, .. } = self;
+        let write = |store: &mut S| -> Result<_, E> {
+            let mut head = store.head()?;
+            let Plan { value, change, clock, written } = plan(store, collections, limits, &head)?;
             if written.is_empty() {
                 return Ok((Committed { value, dot: None, durability }, None));
             }
-            clock.adopt(&change);
-            (head.counter, head.hlc) = (clock.counter(), clock.hlc());
+            (head.counter, head.hlc) = (change.counter, clock);
             let follows = head.follows;
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), None);
             if follows {
                 merge.keep_replaced();
             }
             for one in written {
-                let after = merge.document(store, &one.address, one.before, one.delta)?;
-                debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
+                let shown = merge.document(store, &one.address, one.before, one.delta)?;
+                debug_assert!(
+                    one.after.is_none_or(|after| after == *shown),
+                    "what a local write shows is the merge of its delta"
+                );
+            }
+            if merge.is_empty() {
+                // All of it lost against what is parked. The dot is taken all the same, and peers have to hear of it.
+                merge.append(store)?;
             }
             let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
@@ -170,7 +220,7 @@ impl<S: Store> Replica<S> {
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };
-        let (committed, event) = transact(store, Access::Write, durability, commit)?;
+        let (committed, event) = transact(store, Access::Write, durability, write)?;
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
@@ -183,9 +233,13 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn read(&mut self, collection: impl Into<Name>, id: DocumentId) -> Result<DocumentView, StoreError> {
         let address = Address { collection: collection.into(), id };
-        let found =
-            transact(&mut self.store, Access::Read, Durability::Visible, |store| store.document(&address))?;
-        Ok(DocumentView::new(found.unwrap_or_default(), self.collections.get_shared(&address.collection)))
+        let (found, parked) = transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let state = store.document(&address)?.unwrap_or_default();
+            let (shown, parked) = park::shown(store, &address, &state)?;
+            Ok::<_, StoreError>((shown, parked.map(|parked| (state, parked))))
+        })?;
+        let view = DocumentView::new(found, self.collections.get_shared(&address.collection));
+        Ok(self.withholding(view, parked))
     }
 
     /// Reads a state that is kept elsewhere as a document of a collection.
@@ -207,16 +261,30 @@ impl<S: Store> Replica<S> {
         let schema = self.collections.get_shared(&name);
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let (mut found, mut after) = (Vec::new(), after);
+            let anything_parked = store.has_parked()?;
             // Deleted documents are skipped, so it may take more than one look.
             while found.len() < limit {
                 let next = store.collection_after(&name, after, limit - found.len())?;
                 let Some((last, _)) = next.last() else { break };
                 after = Some(*last);
-                let views =
-                    next.into_iter().map(|(id, state)| (id, DocumentView::new(state, schema.clone())));
-                found.extend(views.filter(|(_, view)| view.exists()));
+                for (id, state) in next {
+                    let mut parked = None;
+                    let mut shown = state.clone();
+                    if anything_parked {
+                        let address = Address { collection: name.clone(), id };
+                        (shown, parked) = park::shown(store, &address, &state)?;
+                    }
+                    let view = DocumentView::new(shown, schema.clone());
+                    if view.exists() {
+                        found.push((id, view, parked.map(|parked| (state, parked))));
+                    }
+                }
             }
             Ok(found)
+        })
+        .map(|found: Vec<_>| {
+            let views = found.into_iter();
+            views.map(|(id, view, parked)| (id, self.withholding(view, parked))).collect()
         })
     }
 

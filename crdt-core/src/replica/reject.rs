@@ -45,14 +45,15 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
     pub fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<Applied, ApplyError> {
-        let Self { store, collections, limits, events } = self;
+        let horizon = self.horizon();
+        let Self { store, collections, limits, events, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if store.staged(withdrawal.peer, 0)?.is_some() {
                 check_session(store, withdrawal.peer, withdrawal.session)?;
             }
             let mut head = store.head()?;
             let (before, own) = (head.sequence, head.replica);
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let mut instead: SmallMap<Address, Document> = SmallMap::new();
             let mut index = 0;
             while let Some(documents) = staged(store, withdrawal.peer, index, limits)? {

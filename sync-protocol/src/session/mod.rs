@@ -1,5 +1,6 @@
 //! [`Session`]: one conversation with one peer.
 
+mod clock;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -73,6 +74,8 @@ pub struct Session {
     /// Our change order up to here needs no undoing any more.
     confirmed: u64,
     started_ms: u64,
+    /// When the peer's hello came.
+    greeted_ms: u64,
     /// Our hello, once it was made.
     hello: Option<Vec<u8>>,
     hello_sent: bool,
@@ -121,6 +124,7 @@ impl Session {
             refusals: Refusals::AreTold,
             confirmed: 0,
             started_ms: now_ms,
+            greeted_ms: now_ms,
             hello: None,
             hello_sent: false,
             greeting: None,
@@ -182,6 +186,7 @@ impl Session {
         replica: &mut Replica<S>,
         now_ms: u64,
     ) -> Result<Option<Vec<u8>>, SessionError> {
+        replica.tick(now_ms)?;
         if !self.hello_sent {
             // A session that failed at the peer's hello still sends its own, so that the peer finds out the same.
             if self.ended.is_some_and(|reason| reason != EndReason::Failed) {
@@ -189,7 +194,7 @@ impl Session {
             }
             if self.hello.is_none() {
                 let head = replica.head()?;
-                self.make_hello(&head, now_ms);
+                self.make_hello(&head, replica.now_ms().unwrap_or(now_ms));
             }
             self.hello_sent = true;
             let hello = self.hello.clone().unwrap_or_default();
@@ -258,6 +263,7 @@ impl Session {
         if let Some(reason) = self.ended {
             return Err(SessionError::Ended(reason));
         }
+        replica.tick(now_ms)?;
         let limit = replica.limits().message_bytes;
         crdt_core::LimitExceeded::check("bytes of a message", message.len(), limit)
             .map_err(crdt_core::codec::DecodeError::from)?;
@@ -300,8 +306,9 @@ impl Session {
             });
         }
         if self.hello.is_none() {
-            self.make_hello(&head, now_ms);
+            self.make_hello(&head, replica.now_ms().unwrap_or(now_ms));
         }
+        self.greeted_ms = now_ms;
         self.outbound.greet(&head, &hello);
         let peer = Peer::new(&head.namespace, hello, message, self.config.nonce);
         let our_hello = self.hello.as_deref().unwrap_or_default();
@@ -366,6 +373,7 @@ impl Session {
         guarded: bool,
         now_ms: u64,
     ) -> Result<(), SessionError> {
+        let skew_ms = self.measure_clock(replica, now_ms)?;
         let peer = self.peer.as_mut().expect("greeted");
         let admits = self.guard.is_none();
         self.inbound.read_by_all(admits);
@@ -376,8 +384,6 @@ impl Session {
         };
         peer.proven(message, guarded);
         let (replica_id, life) = (peer.hello.replica, peer.hello.life);
-        let skew_ms = i128::from(peer.hello.now_ms) - i128::from(now_ms);
-        let skew_ms = i64::try_from(skew_ms).unwrap_or(i64::MAX);
         self.events.push_back(SessionEvent::Connected { replica: replica_id, life, skew_ms });
         if admits {
             peer.admit(Box::new(Open));

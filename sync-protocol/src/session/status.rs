@@ -1,7 +1,7 @@
 //! What a session tells of itself: events, status, errors.
 
 use crdt_core::codec::DecodeError;
-use crdt_core::{ApplyError, Dot, Fingerprint, Life, Refusal, ReplicaId, StoreError};
+use crdt_core::{ApplyError, ClockVerdict, Dot, Fingerprint, Life, Refusal, ReplicaId, StoreError};
 
 use super::reconcile::Reconciled;
 use crate::EndReason;
@@ -75,6 +75,8 @@ pub enum SessionEvent {
         /// once a session.
         repairing: bool,
     },
+    /// The peer's clock and ours are more than the receive bound apart, and what follows from it; see [`ClockVerdict`].
+    Clock(ClockVerdict),
     /// The session is over.
     Ended(EndReason),
 }

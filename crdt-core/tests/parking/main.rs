@@ -1,0 +1,8 @@
+//! Parking: the state ignores clocks, the view does not, and nobody is ever stuck.
+#![allow(missing_docs)]
+
+mod histories;
+mod model;
+mod order;
+mod stories;
+mod world;

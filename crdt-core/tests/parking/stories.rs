@@ -1,0 +1,417 @@
+//! Cases with a name.
+
+use crdt_core::cells::Written;
+use crdt_core::{
+    Address, Change, ChangeKind, Checkpoint, ClockVerdict, Document, DocumentId, Durability, Hlc, Life,
+    MemoryStore, Origin, ParkReason, Payload, Repair, Replica, ReplicaId, Stamp, TransactionError, Value,
+};
+
+use crate::world::{
+    DAY_MS, MINUTE_MS, START_MS, YEAR_MS, commit, pull, replica, restarted, set, states, text, timeless,
+};
+
+/// Everybody gets everything.
+fn exchange(devices: &mut [Replica<MemoryStore>], clocks_ms: &[u64]) {
+    for _ in 0..2 {
+        for (to, now_ms) in clocks_ms.iter().enumerate() {
+            for from in (0..devices.len()).filter(|from| *from != to) {
+                let [to_device, from] = devices.get_disjoint_mut([to, from]).unwrap();
+                pull(to_device, *now_ms, from);
+            }
+        }
+    }
+}
+
+fn roots_are_equal(devices: &mut [Replica<MemoryStore>]) {
+    let roots: Vec<_> = devices.iter_mut().map(|device| device.head().unwrap().root).collect();
+    assert!(roots.windows(2).all(|two| two[0] == two[1]), "{roots:?}");
+}
+
+fn views_are_equal(devices: &mut [Replica<MemoryStore>]) {
+    let views: Vec<_> = devices
+        .iter_mut()
+        .map(|device| device.read("tasks", DocumentId::from_u64(1)).unwrap().to_value())
+        .collect();
+    assert!(views.windows(2).all(|two| two[0] == two[1]), "{views:?}");
+}
+
+#[test]
+fn with_one_device_a_day_fast_all_others_go_on_editing_the_same_fields() {
+    let fast = 2;
+    let mut devices = [1, 2, 3].map(replica);
+    let mut right_ms = START_MS;
+    let clocks = |right_ms: u64| [right_ms, right_ms, right_ms + DAY_MS];
+    for round in 0..10 {
+        for at in [fast, 0, 1] {
+            right_ms += 5_000;
+            let value = format!("{at} in round {round}");
+            let now_ms = clocks(right_ms)[at];
+            commit(&mut devices[at], now_ms, ("tasks", 1), |task| {
+                task.set("title", value.as_str())?;
+                task.set(["a", "b", "c"][at], value.as_str())?;
+                task.increment("votes", 1)
+            });
+            assert_eq!(text(&mut devices[at], "title"), Some(value.clone()), "one's own edit shows at once");
+            exchange(&mut devices, &clocks(right_ms));
+            roots_are_equal(&mut devices);
+            if at != fast {
+                for device in &mut devices {
+                    assert_eq!(text(device, "title"), Some(value.clone()), "the last edit wins everywhere");
+                }
+            }
+        }
+        let head = devices[0].head().unwrap();
+        assert!(head.hlc.ms() < right_ms + MINUTE_MS, "the wrong clock is not catching");
+    }
+    // What only the fast one wrote is withheld by the others, and listed.
+    assert_eq!(text(&mut devices[0], "c"), None);
+    let view = devices[0].read("tasks", DocumentId::from_u64(1)).unwrap();
+    assert!(view.withheld().iter().any(|withheld| withheld.path == ["c".into()]));
+    let parked = devices[0].parked(None, 100).unwrap();
+    assert!(!parked.is_empty());
+    assert!(parked.iter().all(|parked| parked.change.replica() == devices_replica(&mut devices[fast])));
+    // Its clock is set right, and two peers say that it is right now.
+    for peer in [1, 2] {
+        devices[fast].tick(right_ms).unwrap();
+        let verdict = devices[fast].measured(Life(peer), 10, true).unwrap();
+        assert_eq!(verdict, ClockVerdict::Agrees);
+    }
+    exchange(&mut devices, &[right_ms; 3]);
+    roots_are_equal(&mut devices);
+    views_are_equal(&mut devices);
+    assert_eq!(text(&mut devices[0], "c"), Some("2 in round 9".into()));
+    assert_eq!(devices[0].parked_count().unwrap(), 0, "all of it was written again");
+    // Later edits win, whoever makes them, also of the one that was fast.
+    for at in [fast, 0, fast, 1] {
+        right_ms += 5_000;
+        let value = format!("{at} after the correction");
+        set(&mut devices[at], right_ms, "title", &value);
+        set(&mut devices[at], right_ms, "c", &value);
+        exchange(&mut devices, &[right_ms; 3]);
+        roots_are_equal(&mut devices);
+        for device in &mut devices {
+            assert_eq!(text(device, "title"), Some(value.clone()));
+            assert_eq!(text(device, "c"), Some(value.clone()));
+        }
+    }
+    let votes = devices[0].read("tasks", DocumentId::from_u64(1)).unwrap().counter("votes");
+    assert_eq!(votes, 30, "every step counts");
+}
+
+fn devices_replica(device: &mut Replica<MemoryStore>) -> crdt_core::ReplicaId {
+    device.head().unwrap().replica
+}
+
+#[test]
+fn clocks_ten_years_off_either_way_stop_nobody() {
+    for off in [-10, 10] {
+        let off = off * i64::try_from(YEAR_MS).unwrap();
+        let mut devices = [1, 2].map(replica);
+        let clocks = [START_MS, START_MS.saturating_add_signed(off)];
+        for round in 0..5 {
+            for at in [1, 0] {
+                let value = format!("{at} in round {round}");
+                set(&mut devices[at], clocks[at] + round * 5_000, "title", &value);
+                assert_eq!(text(&mut devices[at], "title"), Some(value));
+                exchange(&mut devices, &clocks.map(|clock| clock + round * 5_000));
+                roots_are_equal(&mut devices);
+            }
+        }
+        // Whoever is behind has the last word, for it writes over what it does not believe.
+        let behind = usize::from(off < 0);
+        let last = text(&mut devices[behind], "title");
+        assert!(last.unwrap().starts_with(&behind.to_string()));
+    }
+}
+
+#[test]
+fn a_frozen_clock_orders_a_hundred_thousand_commits_and_parks_none() {
+    let commits = if cfg!(debug_assertions) { 5_000 } else { 100_000 };
+    let [mut a, mut b] = [1, 2].map(replica);
+    for value in 0..commits {
+        commit(&mut a, START_MS, ("tasks", 1), |task| task.set("title", value));
+    }
+    pull(&mut b, START_MS, &mut a);
+    let view = b.read("tasks", DocumentId::from_u64(1)).unwrap();
+    assert_eq!(view.get("title").unwrap().as_deref(), Some(&Value::Int(commits - 1)));
+    assert!(view.withheld().is_empty());
+}
+
+#[test]
+fn what_is_parked_survives_a_restart_and_is_shown_and_told_when_its_time_comes() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    set(&mut here, START_MS, "title", "before");
+    pull(&mut fast, START_MS, &mut here);
+    set(&mut fast, START_MS + DAY_MS, "title", "from tomorrow");
+    commit(&mut fast, START_MS + DAY_MS, ("tasks", 2), |task| task.set("title", "new"));
+    pull(&mut here, START_MS, &mut fast);
+    assert_eq!(text(&mut here, "title").as_deref(), Some("before"));
+    assert_eq!(here.list("tasks", None, 10).unwrap().len(), 1);
+    let mut here = restarted(here);
+    here.collect_events(true);
+    assert_eq!(text(&mut here, "title").as_deref(), Some("before"), "also before it has heard the time");
+    let until_ms = START_MS + DAY_MS - MINUTE_MS;
+    let listed = here.parked(None, 10).unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!((listed[0].reason, listed[0].since_ms), (ParkReason::FromTheFuture { until_ms }, START_MS));
+    assert_eq!(here.parked(Some(&listed[0].change), 10).unwrap(), listed[1..]);
+    here.tick(until_ms - 1).unwrap();
+    assert_eq!(text(&mut here, "title").as_deref(), Some("before"));
+    assert!(here.take_events().is_empty());
+    here.tick(until_ms).unwrap();
+    assert_eq!(text(&mut here, "title").as_deref(), Some("from tomorrow"));
+    let [event] = &here.take_events()[..] else { panic!("one event") };
+    assert_eq!(event.origin, Origin::Clock);
+    let kinds: Vec<_> = event.documents.iter().map(|change| change.kind).collect();
+    assert_eq!(kinds, [ChangeKind::Updated, ChangeKind::Appeared]);
+    assert_eq!(event.documents[0].fields[0].path, ["title".into()]);
+    assert_eq!(here.parked_count().unwrap(), 0);
+}
+
+#[test]
+fn an_admissible_value_that_loses_against_a_parked_one_is_shown_and_told() {
+    let [mut here, mut fast, mut other] = [1, 2, 3].map(replica);
+    commit(&mut here, START_MS - 1, ("tasks", 1), |task| task.enable("done"));
+    set(&mut fast, START_MS + DAY_MS, "title", "from tomorrow");
+    pull(&mut here, START_MS, &mut fast);
+    assert_eq!(text(&mut here, "title"), None);
+    here.collect_events(true);
+    set(&mut other, START_MS, "title", "from today");
+    let (address, cells) = states(&mut other).pop().unwrap();
+    let title = select(&cells, |path| path == "title");
+    let before = here.head().unwrap();
+    let (peer, author, context) = (Life(3), other.head().unwrap().replica, Vec::new());
+    let documents = vec![(address, title)];
+    let run = Checkpoint { peer, replica: author, cursor: 0, context, documents, scope: 0, session: 0 };
+    let applied = here.apply(run).unwrap();
+    assert_eq!((applied.cells, here.head().unwrap()), (0, before), "it changes nothing of the state");
+    assert_eq!(text(&mut here, "title").as_deref(), Some("from today"));
+    let [event] = &here.take_events()[..] else { panic!("one event") };
+    assert_eq!(event.documents[0].fields[0].path, ["title".into()]);
+}
+
+/// The cells of one field.
+fn select(document: &Document, is_meant: impl Fn(&str) -> bool) -> Document {
+    let mut chosen = Document::new();
+    document.visit(&mut |path, cell| {
+        if path.last().is_some_and(|name| is_meant(name)) {
+            chosen.merge_cell(path, cell.to_owned());
+        }
+    });
+    chosen
+}
+
+#[test]
+fn a_transaction_is_parked_whole_and_never_in_half() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    let both = |replica: &mut Replica<MemoryStore>, now_ms: u64, value: i64| {
+        replica
+            .commit(now_ms, Durability::Visible, |tx| {
+                tx.document("tasks", DocumentId::from_u64(1))?.set("title", value)?;
+                tx.document("tasks", DocumentId::from_u64(2))?.set("title", value)?;
+                Ok::<_, TransactionError>(())
+            })
+            .unwrap();
+    };
+    both(&mut fast, START_MS, 1);
+    both(&mut fast, START_MS + DAY_MS, 2);
+    let titles = |replica: &mut Replica<MemoryStore>| -> Vec<Option<Value>> {
+        let listed = replica.list("tasks", None, 10).unwrap().into_iter();
+        listed.map(|(_, view)| view.get("title").unwrap().map(std::borrow::Cow::into_owned)).collect()
+    };
+    pull(&mut here, START_MS, &mut fast);
+    assert!(titles(&mut here).is_empty(), "both values were overwritten by what is parked");
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert_eq!(titles(&mut here), vec![Some(Value::Int(2)); 2]);
+}
+
+#[test]
+fn own_writes_are_never_parked_and_own_counts_go_on_from_the_state() {
+    let mut here = replica(1);
+    set(&mut here, START_MS + DAY_MS, "title", "by a clock that is fast");
+    commit(&mut here, START_MS + DAY_MS, ("tasks", 1), |task| task.increment("votes", 2));
+    here.tick(START_MS).unwrap();
+    assert_eq!(text(&mut here, "title").as_deref(), Some("by a clock that is fast"));
+    // A peer that saw it resets the counter in the future; what is counted here meanwhile goes on from the state.
+    let mut fast = replica(2);
+    pull(&mut fast, START_MS + DAY_MS, &mut here);
+    commit(&mut fast, START_MS + DAY_MS, ("tasks", 1), |task| task.reset("votes"));
+    pull(&mut here, START_MS, &mut fast);
+    let votes = |replica: &mut Replica<MemoryStore>| {
+        replica.read("tasks", DocumentId::from_u64(1)).unwrap().counter("votes")
+    };
+    assert_eq!(votes(&mut here), 2);
+    commit(&mut here, START_MS, ("tasks", 1), |task| task.increment("votes", 3));
+    assert_eq!(votes(&mut here), 5);
+    here.tick(START_MS + 2 * DAY_MS).unwrap();
+    assert_eq!(votes(&mut here), 3, "the reset counts when its time comes");
+}
+
+#[test]
+fn a_parked_change_is_taken_over_or_overruled_by_anyone_for_everyone() {
+    for (repair, title) in [(Repair::TakeOver, "from tomorrow"), (Repair::KeepShown, "before")] {
+        let mut devices = [1, 2, 3].map(replica);
+        let clocks = [START_MS, START_MS, START_MS + DAY_MS];
+        commit(&mut devices[0], START_MS, ("tasks", 1), |task| {
+            task.set("title", "before")?;
+            task.set("notes", "before")?;
+            task.add_to("tags", "kept")?;
+            task.enable("done")
+        });
+        exchange(&mut devices, &clocks);
+        commit(&mut devices[2], clocks[2], ("tasks", 1), |task| {
+            task.set("title", "from tomorrow")?;
+            task.set("notes", "from tomorrow")?;
+            task.add_to("tags", "new")?;
+            task.remove_from("tags", "kept")?;
+            task.disable("done")
+        });
+        exchange(&mut devices, &clocks);
+        let parked = devices[0].parked(None, 10).unwrap();
+        let changes: Vec<_> = parked.iter().map(|parked| parked.change).collect();
+        let repaired = devices[0].repair(&changes, repair, START_MS, Durability::Durable).unwrap();
+        assert!(repaired.dot.is_some() && repaired.value > 0);
+        exchange(&mut devices, &clocks);
+        roots_are_equal(&mut devices);
+        let taken = repair == Repair::TakeOver;
+        let check = |device: &mut Replica<MemoryStore>| {
+            let view = device.read("tasks", DocumentId::from_u64(1)).unwrap();
+            assert_eq!(view.get("title").unwrap().unwrap().as_str(), Some(title));
+            assert_eq!(view.get("notes").unwrap().unwrap().as_str(), Some(title));
+            let tags: Vec<_> = view.elements("tags").filter_map(Value::as_str).collect();
+            assert_eq!((tags, view.flag("done")), (vec![if taken { "new" } else { "kept" }], !taken));
+        };
+        devices[..2].iter_mut().for_each(check);
+        // And so it stays when the time comes.
+        exchange(&mut devices, &[START_MS + 2 * DAY_MS; 3]);
+        devices.iter_mut().for_each(check);
+        roots_are_equal(&mut devices);
+    }
+}
+
+#[test]
+fn most_peers_tell_that_one_is_behind_and_one_alone_only_warns() {
+    let mut slow = replica(1);
+    let day = i64::try_from(DAY_MS).unwrap();
+    set(&mut slow, START_MS, "title", "yesterday");
+    let written = |replica: &mut Replica<MemoryStore>| {
+        let (_, state) = states(replica).pop().unwrap();
+        *state.root().field("title").unwrap().written().unwrap().written()
+    };
+    let first = written(&mut slow);
+    assert_eq!(slow.measured(Life(2), day, true).unwrap(), ClockVerdict::Differs { offset_ms: day });
+    assert_eq!(slow.measured(Life(2), day, true).unwrap(), ClockVerdict::Differs { offset_ms: day });
+    // One that does not count can be many.
+    for life in 10..20 {
+        assert!(matches!(slow.measured(Life(life), day, false).unwrap(), ClockVerdict::Differs { .. }));
+    }
+    let verdict = slow.measured(Life(3), day + 500, true).unwrap();
+    let ClockVerdict::Corrected { correction_ms } = verdict else { panic!("{verdict:?}") };
+    assert!(correction_ms.abs_diff(day) <= 500);
+    assert_eq!(slow.now_ms(), Some(START_MS.saturating_add_signed(correction_ms)));
+    let again = written(&mut slow);
+    assert_eq!(again.stamp.hlc.ms(), START_MS.saturating_add_signed(correction_ms));
+    assert_eq!((first.stamp.epoch, again.stamp.epoch), (0, 0), "what had not left is written again, later");
+    // It survives a restart, and what comes from the right time is shown.
+    let mut slow = restarted(slow);
+    let mut other = replica(4);
+    set(&mut other, START_MS + DAY_MS + 1_000, "title", "today");
+    pull(&mut slow, START_MS, &mut other);
+    assert_eq!(text(&mut slow, "title").as_deref(), Some("today"));
+    assert_eq!(slow.clock_status().unwrap().correction_ms, correction_ms);
+    // Somebody sets the clock right: two witnesses, the clock and a peer, are enough.
+    let now_ms = START_MS + DAY_MS + 30 * 60_000;
+    slow.tick(now_ms).unwrap();
+    let mut verdicts = Vec::new();
+    for life in [2, 3] {
+        let ahead_ms = i64::try_from(now_ms).unwrap() - i64::try_from(slow.now_ms().unwrap()).unwrap();
+        verdicts.push(slow.measured(Life(life), ahead_ms, true).unwrap());
+    }
+    assert_eq!(verdicts, [ClockVerdict::Corrected { correction_ms: 0 }, ClockVerdict::Agrees]);
+    assert_eq!(slow.now_ms(), Some(now_ms));
+}
+
+#[test]
+fn a_hub_that_meets_thousands_in_a_day_remembers_a_few() {
+    let mut hub = replica(1);
+    for life in 0..500 {
+        hub.tick(START_MS + life).unwrap();
+        hub.measured(Life(life), 0, true).unwrap();
+    }
+    let peers = hub.clock_status().unwrap().peers;
+    assert_eq!(peers.len(), 32);
+    assert!(peers.iter().all(|clock| clock.peer.0 >= 468), "the last ones");
+}
+
+#[test]
+fn a_clock_that_is_fast_is_corrected_and_what_it_wrote_is_written_again() {
+    let mut devices = [1, 2, 3].map(replica);
+    let day = i64::try_from(DAY_MS).unwrap();
+    let clocks = [START_MS, START_MS, START_MS + DAY_MS];
+    commit(&mut devices[2], clocks[2], ("tasks", 1), |task| {
+        task.set("title", "by the fast one")?;
+        task.set("notes", "by the fast one")?;
+        task.add_to("tags", 1)?;
+        task.enable("done")?;
+        task.increment("votes", 7)
+    });
+    exchange(&mut devices, &clocks);
+    let unseen = devices[0].read("tasks", DocumentId::from_u64(1)).unwrap();
+    assert!(!unseen.exists() && !unseen.withheld().is_empty());
+    assert!(matches!(devices[2].measured(Life(1), -day, true).unwrap(), ClockVerdict::Differs { .. }));
+    let corrected = devices[2].measured(Life(2), -day, true).unwrap();
+    assert_eq!(corrected, ClockVerdict::Corrected { correction_ms: -day });
+    assert_eq!(devices[2].now_ms(), Some(START_MS));
+    exchange(&mut devices, &clocks);
+    roots_are_equal(&mut devices);
+    views_are_equal(&mut devices);
+    let seen = devices[0].read("tasks", DocumentId::from_u64(1)).unwrap();
+    assert_eq!(seen.get("title").unwrap().unwrap().as_str(), Some("by the fast one"));
+    assert_eq!((seen.counter("votes"), seen.flag("done")), (7, true));
+    assert!(seen.withheld().is_empty());
+    let head = devices[2].head().unwrap();
+    assert_eq!(head.hlc.ms(), START_MS, "its clock begins again at the right time");
+}
+
+#[test]
+fn nobody_else_is_told_that_the_time_of_nothing_has_come() {
+    let [mut here, mut other] = [1, 2].map(timeless);
+    set(&mut other, START_MS + DAY_MS, "title", "from tomorrow");
+    pull(&mut here, START_MS, &mut other);
+    assert_eq!(text(&mut here, "title").as_deref(), Some("from tomorrow"), "who keeps no time parks nothing");
+    assert_eq!(here.now_ms(), None);
+}
+
+#[test]
+fn stamps_of_the_last_epoch_or_at_the_end_of_time_lock_nothing() {
+    for (epoch, hlc) in
+        [(u32::MAX, Hlc::from_ms(START_MS + DAY_MS)), (0, Hlc::MAX), (7, Hlc::MAX), (u32::MAX - 1, Hlc::MAX)]
+    {
+        let author = ReplicaId::from_u64(6);
+        let by = Change { stamp: Stamp { epoch, hlc, replica: author }, counter: 1 };
+        let mut document = Document::new();
+        let content = Payload::from("hostile");
+        document.merge_cell(&["title".into()], crdt_core::Cell::Register(Written::Open { by, content }));
+        let address = Address::new("tasks", DocumentId::from_u64(1));
+        let mut here = replica(1);
+        here.tick(START_MS).unwrap();
+        let (context, documents) = (Vec::new(), vec![(address, document)]);
+        let run = Checkpoint {
+            peer: Life(6),
+            replica: author,
+            cursor: 0,
+            context,
+            documents,
+            scope: 0,
+            session: 0,
+        };
+        here.apply(run).unwrap();
+        assert_eq!(here.parked_count().unwrap(), 1);
+        for value in ["one", "two"] {
+            set(&mut here, START_MS, "title", value);
+            assert_eq!(text(&mut here, "title").as_deref(), Some(value));
+            assert_eq!(here.head().unwrap().hlc.ms(), START_MS, "the clock is not dragged along");
+        }
+        assert_eq!(here.parked_count().unwrap(), 0);
+    }
+}
