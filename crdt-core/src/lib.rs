@@ -129,8 +129,9 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Judgement, Position, Refusals,
-    Replica, RunPart, Window, Withdrawal, renew_identity,
+    Acknowledged, Applied, ApplyError, Checkpoint, CommitError, Committed, Difference, Fork, Judgement,
+    Meeting, Memory, PeerState, PeerStatus, Position, Refusals, Renewal, Replica, ReplicaStatus, Roots,
+    RunPart, SessionEnd, Spare, Trail, Window, Withdrawal, renew_identity,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};

@@ -14,10 +14,11 @@
 //! | 11 | Welcome | you are let in, on these terms |
 //! | 12 | Refused | these changes of yours I did not take, and what I hold instead |
 //! | 13 | Heard | I know now what you refused |
+//! | 15 | Restart | I go on under another id, or know that you do: let us begin again |
 
 use alloc::vec::Vec;
 use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
-use crdt_core::{Dot, Fingerprint, Life, Refusal, ReplicaId};
+use crdt_core::{Dot, Fingerprint, Life, Memory, Refusal, ReplicaId, Trail};
 
 use crate::EndReason;
 use crate::door::{MAX_TOKEN_BYTES, PROOF_BYTES};
@@ -48,6 +49,8 @@ pub(crate) struct Hello {
     pub(crate) now_ms: u64,
     /// False for a store that forgets when the process ends.
     pub(crate) durable: bool,
+    /// The runs of this life.
+    pub(crate) trail: Trail,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +59,20 @@ pub(crate) struct Want {
     pub(crate) cursor: u64,
     /// The highest counter of the addressee's present replica id that this side has seen.
     pub(crate) seen_of_you: u64,
+    /// What this side remembers of the addressee's life.
+    pub(crate) memory: Memory,
     /// Without a cursor: everything seen, unless it is too much.
     pub(crate) seen: Option<Vec<Dot>>,
+}
+
+/// What a hello said, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub(crate) replica: ReplicaId,
+    pub(crate) life: Life,
+    pub(crate) root: Fingerprint,
+    pub(crate) sequence: u64,
+    pub(crate) trail: Trail,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +154,7 @@ pub(crate) enum Message<'a> {
     Refused(Refused<'a>),
     /// Up to this number.
     Heard(u64),
+    Restart(Restart),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -147,16 +163,17 @@ const CHUNK: u8 = 3;
 const CHECKPOINT: u8 = 4;
 const PUSH: u8 = 5;
 const ACK: u8 = 6;
-const BYE: u8 = 7;
+pub(crate) const BYE: u8 = 7;
 /// A push of one step, the sender's own, without anything else new: by far the most common message.
 const PUSH_OWN: u8 = 8;
 pub(crate) const PROOF: u8 = 9;
-const TOKEN: u8 = 10;
-const WELCOME: u8 = 11;
+pub(crate) const TOKEN: u8 = 10;
+pub(crate) const WELCOME: u8 = 11;
 const REFUSED: u8 = 12;
 const HEARD: u8 = 13;
 /// An ack after a refusal.
 const ACK_REFUSED: u8 = 14;
+const RESTART: u8 = 15;
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -174,11 +191,14 @@ impl<'a> Message<'a> {
                 put_unsigned(&mut out, hello.sequence);
                 put_unsigned(&mut out, hello.now_ms);
                 out.push(hello.durable.into());
+                put_trail(&mut out, &hello.trail);
             }
             Self::Want(want) => {
                 out.push(WANT);
                 put_unsigned(&mut out, want.cursor);
                 put_unsigned(&mut out, want.seen_of_you);
+                put_trail(&mut out, &want.memory.trail);
+                put_unsigned(&mut out, want.memory.claimed);
                 out.push(want.seen.is_some().into());
                 put_dots(&mut out, want.seen.as_deref().unwrap_or_default());
             }
@@ -252,6 +272,14 @@ impl<'a> Message<'a> {
                 out.push(HEARD);
                 put_unsigned(&mut out, *through);
             }
+            Self::Restart(restart) => {
+                out.push(RESTART);
+                out.extend_from_slice(restart.replica.as_bytes());
+                out.extend_from_slice(&restart.life.0.to_le_bytes());
+                out.extend_from_slice(&restart.root.0.to_le_bytes());
+                put_unsigned(&mut out, restart.sequence);
+                put_trail(&mut out, &restart.trail);
+            }
         }
         out
     }
@@ -277,15 +305,18 @@ impl<'a> Message<'a> {
                     sequence: reader.unsigned("a sequence")?,
                     now_ms: reader.unsigned("a time")?,
                     durable: read_bool(&mut reader)?,
+                    trail: read_trail(&mut reader)?,
                 })
             }
             WANT => {
                 let (cursor, seen_of_you) = (reader.unsigned("a cursor")?, reader.unsigned("a counter")?);
+                let trail = read_trail(&mut reader)?;
+                let memory = Memory { trail, claimed: reader.unsigned("a counter")? };
                 let (has_seen, seen) = (read_bool(&mut reader)?, read_dots(&mut reader)?);
                 if !has_seen && !seen.is_empty() {
                     return Err(DecodeError::Invalid("a version vector that is said not to be there"));
                 }
-                Self::Want(Want { cursor, seen_of_you, seen: has_seen.then_some(seen) })
+                Self::Want(Want { cursor, seen_of_you, memory, seen: has_seen.then_some(seen) })
             }
             CHUNK => return Ok(Self::Chunk(reader.rest())),
             CHECKPOINT => {
@@ -351,6 +382,13 @@ impl<'a> Message<'a> {
                 return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
             }
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
+            RESTART => Self::Restart(Restart {
+                replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+                life: Life(u64::from_le_bytes(reader.array("a life")?)),
+                root: read_root(&mut reader)?,
+                sequence: reader.unsigned("a sequence")?,
+                trail: read_trail(&mut reader)?,
+            }),
             tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
         };
         reader.finish()?;
@@ -360,6 +398,28 @@ impl<'a> Message<'a> {
 
 fn read_root(reader: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {
     Ok(Fingerprint(u128::from_le_bytes(reader.array("a root")?)))
+}
+
+/// The number of the last run, how many are told of, and these.
+pub(crate) fn put_trail(out: &mut Vec<u8>, trail: &Trail) {
+    put_unsigned(out, trail.number);
+    put_unsigned(out, trail.runs.len() as u64);
+    for run in &trail.runs {
+        out.extend_from_slice(&run.to_le_bytes());
+    }
+}
+
+pub(crate) fn read_trail(reader: &mut Reader<'_>) -> Result<Trail, DecodeError> {
+    let number = reader.unsigned("the number of a run")?;
+    let count = reader.count("runs")?;
+    if count > Trail::TOLD || count as u64 > number {
+        return Err(DecodeError::Invalid("more runs than there can be"));
+    }
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        runs.push(u32::from_le_bytes(reader.array("a run")?));
+    }
+    Ok(Trail { number, runs })
 }
 
 fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
@@ -405,6 +465,8 @@ mod tests {
     fn samples() -> Vec<Message<'static>> {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
         let root = Fingerprint(u128::MAX - 5);
+        let trail = Trail { number: u64::MAX, runs: vec![1, 2, 3, u32::MAX] };
+        let memory = Memory { trail: trail.clone(), claimed: u64::MAX };
         vec![
             Message::Hello(Hello {
                 namespace: [9; 16],
@@ -415,9 +477,20 @@ mod tests {
                 sequence: u64::MAX,
                 now_ms: u64::MAX,
                 durable: true,
+                trail: trail.clone(),
             }),
-            Message::Want(Want { cursor: 5, seen_of_you: 6, seen: None }),
-            Message::Want(Want { cursor: 0, seen_of_you: 0, seen: Some(dots.clone()) }),
+            Message::Want(Want {
+                cursor: u64::MAX,
+                seen_of_you: u64::MAX,
+                memory: memory.clone(),
+                seen: None,
+            }),
+            Message::Want(Want {
+                cursor: 0,
+                seen_of_you: 0,
+                memory: Memory::default(),
+                seen: Some(dots.clone()),
+            }),
             Message::Chunk(&[1, 2, 3]),
             Message::Checkpoint(Checkpoint { sequence: 9, root, context: dots.clone(), batch: &[4, 5] }),
             Message::Push(Push { steps: 1, own: 1, context: vec![], batch: &[6] }),
@@ -437,6 +510,13 @@ mod tests {
                 batch: &[7, 8],
             }),
             Message::Heard(300),
+            Message::Restart(Restart {
+                replica: ReplicaId::from_u64(3),
+                life: Life(u64::MAX),
+                root,
+                sequence: u64::MAX,
+                trail,
+            }),
         ]
     }
 

@@ -14,18 +14,32 @@
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `undo.rs` | what it takes to take an own change back |
+//! | `runs.rs`, `totals.rs` | finding out that the history forked, and where; what had been counted there |
+//! | `heal.rs`, `renewals.rs` | going on under another id after that |
+//! | `contact.rs`, `marks.rs`, `status.rs` | how the sessions with peers went, and how far everybody is |
 
+mod contact;
 mod exchange;
+mod heal;
+mod marks;
 mod merge;
 mod refuse;
 mod reject;
+mod renewals;
+mod runs;
+mod status;
+mod totals;
 mod undo;
 
+pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
+pub use renewals::{Renewal, Spare};
+pub use runs::{Fork, Memory, Trail};
+pub use status::{PeerState, PeerStatus, ReplicaStatus};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -35,6 +49,7 @@ use crate::document::{Address, Document, DocumentId, DocumentView};
 use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::schema::Collections;
+use crate::small_map::SmallMap;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 use crate::transaction::Transaction;
 use crate::{Clock, ClockError, Collection, Dot, Name, ReplicaId, VersionVector};
@@ -69,6 +84,12 @@ pub struct Replica<S> {
     limits: Limits,
     /// What happened since the last [`Replica::take_events`]; `None` while nobody asks.
     events: Option<Vec<ChangeEvent>>,
+    /// The run that has begun, until it is written down.
+    run: Option<u64>,
+    /// The peers with whom a session is open here.
+    present: SmallMap<Life, contact::Present>,
+    /// When the time of a commit was marked last.
+    marked_ms: Option<u64>,
 }
 
 /// A commit that took effect.
@@ -99,7 +120,15 @@ pub enum CommitError<E> {
 impl<S: Store> Replica<S> {
     /// A replica of what the store holds.
     pub fn new(store: S) -> Self {
-        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None }
+        Self {
+            store,
+            collections: Collections::default(),
+            limits: Limits::DEFAULT,
+            events: None,
+            run: None,
+            present: SmallMap::new(),
+            marked_ms: None,
+        }
     }
 
     /// Declares a collection, or declares it anew. Stored state does not change.
@@ -140,7 +169,8 @@ impl<S: Store> Replica<S> {
         durability: Durability,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Committed<T>, CommitError<E>> {
-        let Self { store, collections, limits, events } = self;
+        let Self { store, collections, limits, events, run, marked_ms, .. } = self;
+        let marks = marked_ms.is_none_or(|last| now_ms.abs_diff(last) >= marks::APART_MS);
         let commit = |store: &mut S| -> Result<_, CommitError<E>> {
             let mut head = store.head()?;
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
@@ -150,24 +180,37 @@ impl<S: Store> Replica<S> {
             if written.is_empty() {
                 return Ok((Committed { value, dot: None, durability }, None));
             }
+            if let Some(run) = *run {
+                runs::enter(store, &head, run)?;
+            }
             clock.adopt(&change);
             (head.counter, head.hlc) = (clock.counter(), clock.hlc());
-            let follows = head.follows;
+            let (follows, own) = (head.follows, head.replica);
             let mut merge = Merge::new(&mut head, collections, events.is_some());
             if follows {
                 merge.keep_replaced();
             }
             for one in written {
+                totals::keep(store, own, &one.address, &one.before, &one.delta)?;
                 let after = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
             }
             let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
             undo::keep(store, head.sequence, &replaced)?;
+            if marks {
+                marks::set(store, head.sequence, now_ms)?;
+            }
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };
         let (committed, event) = transact(store, Access::Write, durability, commit)?;
+        if committed.dot.is_some() {
+            *run = None;
+            if marks {
+                *marked_ms = Some(now_ms);
+            }
+        }
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
@@ -305,8 +348,12 @@ pub fn renew_identity<S: Store>(
     for peer in store.peers()?.into_iter().filter(|peer| peer.acked > 0) {
         store.set_peer(&PeerRecord { acked: 0, ..peer })?;
     }
+    let was = head.replica;
     (head.replica, head.life, head.counter, head.offered) = (replica, life, 0, 0);
-    store.set_head(head)
+    store.set_head(head)?;
+    contact::start_again(store)?;
+    runs::start_again(store, head)?;
+    renewals::note(store, Renewal { was, now: replica, at_ms: None, reissued: 0, miscounted: false })
 }
 
 /// Runs `work` in a transaction: committed when it succeeds, rolled back when it fails or panics.

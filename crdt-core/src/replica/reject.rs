@@ -45,7 +45,7 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
     pub fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<Applied, ApplyError> {
-        let Self { store, collections, limits, events } = self;
+        let Self { store, collections, limits, events, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if store.staged(withdrawal.peer, 0)?.is_some() {
                 check_session(store, withdrawal.peer, withdrawal.session)?;

@@ -71,6 +71,7 @@ impl Inbound {
         Ok(Want {
             cursor: self.cursor,
             seen_of_you: self.peer_counter,
+            memory: replica.remembered(hello.life)?,
             seen: whole.then(|| seen.iter().collect()),
         })
     }
@@ -243,6 +244,13 @@ impl Inbound {
     /// The peer has heard, and starts again.
     pub(super) fn let_go(&mut self) {
         (self.hold, self.unapplied, self.dictionary) = (Hold::Ready, None, Dictionary::new());
+    }
+
+    /// One of the two goes on under another id: everything is asked for anew.
+    pub(super) fn begin_again(&mut self) {
+        let hold = if self.may_hold() { Hold::Ready } else { Hold::Never };
+        let Self { scope, keeps_seen, session, .. } = *self;
+        *self = Self { scope, keeps_seen, session, hold, ..Self::default() };
     }
 
     pub(super) const fn caught_up(&self) -> bool {

@@ -4,6 +4,7 @@ mod handshake;
 mod inbound;
 mod outbound;
 mod refusals;
+mod renewal;
 mod status;
 
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
@@ -13,7 +14,9 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
+use crdt_core::{
+    Acknowledged, Fingerprint, Head, Judgement, Life, Memory, Refusal, Replica, Spare, Store, Trail,
+};
 
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
@@ -32,12 +35,21 @@ pub struct Config {
     pub durable: bool,
     /// How long to wait for a peer that owes an answer, in milliseconds.
     pub timeout_ms: u64,
+    /// 192 random bits, new for every session: under which id to go on if this store turns out to be a copy or to have been
+    /// set back. Without them the session fails with [`SessionError::Forked`] then.
+    pub spare: Option<Spare>,
 }
 
 impl Config {
     /// The usual settings: a durable store, 30 s of patience.
     pub const fn new(nonce: u64) -> Self {
-        Self { nonce, durable: true, timeout_ms: 30_000 }
+        Self { nonce, durable: true, timeout_ms: 30_000, spare: None }
+    }
+
+    /// Heals a fork within the session; see [`Config::spare`].
+    pub const fn spare(mut self, spare: Spare) -> Self {
+        self.spare = Some(spare);
+        self
     }
 }
 
@@ -88,6 +100,11 @@ pub struct Session {
     last_heard_ms: u64,
     /// Everything was asked for once because the roots differed.
     repaired: bool,
+    /// The life and runs that our hello told of.
+    told: (Option<Life>, Trail),
+    renewal: renewal::Renewing,
+    /// Under which name it is noted how the session goes, once it is.
+    noted: Option<Life>,
 }
 
 /// What becomes of a change that the peer refuses.
@@ -131,6 +148,9 @@ impl Session {
             traffic: Traffic::default(),
             last_heard_ms: now_ms,
             repaired: false,
+            told: (None, Trail::default()),
+            renewal: renewal::Renewing::default(),
+            noted: None,
         }
     }
 
@@ -183,22 +203,29 @@ impl Session {
                 return Ok(None);
             }
             if self.hello.is_none() {
-                let head = replica.head()?;
-                self.make_hello(&head, now_ms);
+                let (head, trail) = replica.introduction()?;
+                self.make_hello(&head, trail, now_ms);
             }
             self.hello_sent = true;
             let hello = self.hello.clone().unwrap_or_default();
             return Ok(Some(self.sent(hello)));
         }
+        self.note_end(replica, now_ms);
         // It may have heard in another session.
         self.release(replica)?;
         let Some(peer) = &mut self.peer else { return Ok(None) };
         let mut message = match (self.control.pop_front(), peer.rights()) {
             (Some(message), _) => message,
             (None, Some((rights, terms))) if self.ended.is_none() => {
-                match self.outbound.next_message(replica, &self.echoes, rights, terms)? {
-                    Some(message) => message,
-                    None => return Ok(None),
+                match self.outbound.next_message(replica, &self.echoes, rights, terms) {
+                    Ok(Some(message)) => message,
+                    Ok(None) => return Ok(None),
+                    // Another session, or another process, has found out that this store is a copy.
+                    Err(SessionError::IdentityChanged) => {
+                        self.announce(replica)?;
+                        return self.transmit(replica, now_ms);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             _ => return Ok(None),
@@ -210,7 +237,8 @@ impl Session {
         Ok(Some(self.sent(message)))
     }
 
-    fn make_hello(&mut self, head: &Head, now_ms: u64) {
+    fn make_hello(&mut self, head: &Head, trail: Trail, now_ms: u64) {
+        self.told = (Some(head.life), trail.clone());
         let hello = Message::Hello(Hello {
             namespace: *head.namespace.id(),
             replica: head.replica,
@@ -221,6 +249,7 @@ impl Session {
             sequence: head.sequence,
             now_ms,
             durable: self.config.durable,
+            trail,
         });
         let (mut message, mut greeting) = (hello.encode(), Seal::of_greeting(&head.namespace));
         greeting.close(&mut message);
@@ -268,6 +297,7 @@ impl Session {
         self.traffic.messages_received += 1;
         self.traffic.bytes_received += message.len() as u64;
         self.last_heard_ms = now_ms;
+        self.note_end(replica, now_ms);
         Ok(())
     }
 
@@ -278,19 +308,14 @@ impl Session {
         message: &[u8],
         now_ms: u64,
     ) -> Result<(), SessionError> {
-        let head = replica.head()?;
+        let (head, trail) = replica.introduction()?;
         let hello = read_hello(&head.namespace, message)?;
-        if hello.life == head.life {
-            return Err(if hello.nonce == self.config.nonce {
-                SessionError::Echo
-            } else {
-                SessionError::SameLife
-            });
-        }
         if self.hello.is_none() {
-            self.make_hello(&head, now_ms);
+            self.make_hello(&head, trail, now_ms);
         }
+        self.check_life(&head, &hello)?;
         self.outbound.greet(&head, &hello);
+        self.outbound.tell_life(self.told.0);
         let peer = Peer::new(&head.namespace, hello, message, self.config.nonce);
         let our_hello = self.hello.as_deref().unwrap_or_default();
         self.control.push_back(peer.proof(&head.namespace, our_hello, self.guard.is_some()));
@@ -334,10 +359,19 @@ impl Session {
                 }
                 self.end(reason);
             }
+            Message::Restart(restart) => self.restarted(replica, restart, now_ms)?,
             _ if peer.rights().is_none() || peer.welcome().is_none() => {
                 return Err(SessionError::Unexpected("a message before the handshake was over"));
             }
-            message => self.exchange(replica, message)?,
+            // Said before the peer knew that one of the two has another id.
+            _ if self.renewal.waits() => {}
+            message => match self.exchange(replica, message, now_ms) {
+                Err(SessionError::Forked) => {
+                    let fork = replica.forked(None)?;
+                    self.renew(replica, fork, now_ms)?;
+                }
+                done => done?,
+            },
         }
         if let Some(peer) = &mut self.peer {
             peer.receives.accept();
@@ -353,9 +387,10 @@ impl Session {
         guarded: bool,
         now_ms: u64,
     ) -> Result<(), SessionError> {
+        let renews = self.has_same_life();
         let peer = self.peer.as_mut().expect("greeted");
         let admits = self.guard.is_none();
-        let want = if admits && !guarded {
+        let want = if admits && !guarded && !renews {
             Some(self.inbound.greet(replica, &peer.hello, 0, self.config.nonce)?)
         } else {
             None
@@ -375,7 +410,10 @@ impl Session {
             peer.welcomed(Terms::OPEN);
         }
         self.control.extend(want.map(|want| Message::Want(want).encode()));
-        Ok(())
+        if renews {
+            return self.part_from_copy(replica, now_ms);
+        }
+        if admits { self.meet(replica, now_ms) } else { Ok(()) }
     }
 
     /// Asks our guard about the peer's token.
@@ -400,12 +438,9 @@ impl Session {
                 self.inbound.hold_while(obeys, refused > 0);
                 self.inbound.tell_seen(rights.terms().reads == Reads::Everything);
                 let want = match peer.welcome() {
-                    Some(welcome) if !self.inbound.holds() => Some(self.inbound.greet(
-                        replica,
-                        &peer.hello,
-                        welcome.reads.scope(),
-                        self.config.nonce,
-                    )?),
+                    Some(welcome) if !self.inbound.holds() && !self.renewal.waits() => Some(
+                        self.inbound.greet(replica, &peer.hello, welcome.reads.scope(), self.config.nonce)?,
+                    ),
                     _ => None,
                 };
                 let terms = peer.admit(rights);
@@ -413,8 +448,10 @@ impl Session {
                 let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
                 self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
                 self.control.extend(want.map(|want| Message::Want(want).encode()));
+                self.meet(replica, now_ms)?;
             }
             Err(refusal) => {
+                self.meet(replica, now_ms)?;
                 let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
                 self.control.push_back(bye.encode());
                 self.events.push_back(SessionEvent::NotAdmitted(refusal.clone()));
@@ -436,7 +473,7 @@ impl Session {
             return Err(SessionError::MustFollow);
         }
         let want = match peer.rights() {
-            Some(_) if !self.inbound.holds() => {
+            Some(_) if !self.inbound.holds() && !self.renewal.waits() => {
                 Some(self.inbound.greet(replica, &peer.hello, welcome.scope, self.config.nonce)?)
             }
             _ => None,
@@ -454,6 +491,7 @@ impl Session {
         &mut self,
         replica: &mut Replica<S>,
         message: Message<'_>,
+        now_ms: u64,
     ) -> Result<(), SessionError> {
         let obeys = self.obeys();
         let peer = self.peer.as_mut().expect("greeted");
@@ -467,8 +505,10 @@ impl Session {
             Message::Want(want) => {
                 let head = replica.head()?;
                 // One whose changes are judged is not believed in this either.
-                if want.seen_of_you > head.counter && terms.writes_all {
-                    return Err(SessionError::Forked);
+                if terms.writes_all
+                    && let Some(fork) = replica.fork(&want.memory, want.seen_of_you)?
+                {
+                    return self.renew(replica, fork, now_ms);
                 }
                 if terms.reads != Reads::Everything {
                     // That its root is ours would tell such a peer that it has guessed what is hidden.
@@ -495,7 +535,11 @@ impl Session {
             Message::Ack(ack) => {
                 let (replica_id, life) = (peer.hello.replica, peer.hello.life);
                 if self.outbound.acknowledged(&ack)? {
-                    replica.acknowledged(life, replica_id, ack.sequence)?;
+                    let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
+                    let acked = Acknowledged { sequence: ack.sequence, own, ours, now_ms };
+                    if !replica.acknowledged_at(life, replica_id, acked)? {
+                        return self.announce(replica);
+                    }
                     self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
                 }
                 self.inbound.echoed(ack.echo_steps);
@@ -535,6 +579,7 @@ impl Session {
             | Message::Proof(_)
             | Message::Token(_)
             | Message::Welcome(_)
+            | Message::Restart(_)
             | Message::Bye(..) => unreachable!("taken by the caller"),
         }
         Ok(())
@@ -579,6 +624,9 @@ impl Session {
         let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
         if let Some(sequence) = applied.sequence {
             self.echoes.push(sequence);
+            if let Some(life) = self.noted {
+                replica.came_from(life, sequence);
+            }
             // To others it would tell whether what they wrote blindly made a difference.
             echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
         }
@@ -615,13 +663,20 @@ impl Session {
             return;
         }
         let Ok(head) = replica.head() else { return };
-        if !self.outbound.has_told(&head) || head.root == peer_root {
+        if !self.outbound.has_told(&head) {
+            return;
+        }
+        let equal = head.root == peer_root;
+        if let Some(life) = self.noted {
+            replica.compared(life, equal, head.sequence);
+        }
+        if equal {
             return;
         }
         self.events.push_back(SessionEvent::RootsDiffer { repairing: !self.repaired });
         if !self.repaired {
             self.repaired = true;
-            let everything = Want { cursor: 0, seen_of_you: 0, seen: None };
+            let everything = Want { cursor: 0, seen_of_you: 0, memory: Memory::default(), seen: None };
             self.control.push_back(Message::Want(everything).encode());
         }
     }
