@@ -2,8 +2,8 @@
 //!
 //! Note, per peer: under `contact`, a zero byte and the life (8): *unsigned* number of the last run that it was heard to
 //! be in, *unsigned* count, per run 4 bytes; flags (1: it is durable; 2: roots were compared; 4: they were equal); the
-//! last position of its change order that was heard of, how many of our own transactions it has acknowledged, the
-//! position up to which it has everything, then times in milliseconds since 1970: when a session began last, when it
+//! last position of its change order that was heard of, how many of our own transactions it has acknowledged and at which
+//! position of our change order, the position up to which it has everything, then times in milliseconds since 1970: when a session began last, when it
 //! ended, when it acknowledged something last, all *unsigned*; *signed* clock offset in milliseconds; how the last session
 //! ended (1), and if it was refused the *refusal*.
 
@@ -86,8 +86,9 @@ pub(super) struct Contact {
     pub(super) roots: Roots,
     /// The last position of its change order that was heard of.
     pub(super) sequence: u64,
-    /// Own transactions that it has acknowledged.
+    /// Own transactions that it has acknowledged, and the position of our change order up to which these are all.
     pub(super) own_acked: u64,
+    own_at: u64,
     /// It has everything up to this position of our change order, what came from itself included.
     pub(super) level: u64,
     pub(super) met_ms: u64,
@@ -118,7 +119,7 @@ impl Contact {
 
     /// A new life of ours counts its changes anew: what the peer has of the old one is no measure of what it has of it.
     pub(super) fn start_again(&mut self) {
-        (self.own_acked, self.level, self.roots) = (0, 0, Roots::NotCompared);
+        (self.own_acked, self.own_at, self.level, self.roots) = (0, 0, 0, Roots::NotCompared);
     }
 
     fn put<S: Store>(&self, store: &mut S, life: Life) -> Result<(), StoreError> {
@@ -136,8 +137,15 @@ impl Contact {
             Roots::Equal => 2 | 4,
         };
         note.push(u8::from(self.durable) | compared);
-        for number in [self.sequence, self.own_acked, self.level, self.met_ms, self.parted_ms, self.acked_ms]
-        {
+        for number in [
+            self.sequence,
+            self.own_acked,
+            self.own_at,
+            self.level,
+            self.met_ms,
+            self.parted_ms,
+            self.acked_ms,
+        ] {
             put_unsigned(&mut note, number);
         }
         put_signed(&mut note, self.offset_ms);
@@ -166,11 +174,11 @@ impl Contact {
             6 => Roots::Equal,
             _ => Roots::NotCompared,
         };
-        let mut numbers = [0; 6];
+        let mut numbers = [0; 7];
         for number in &mut numbers {
             *number = reader.unsigned(what)?;
         }
-        let [sequence, own_acked, level, met_ms, parted_ms, acked_ms] = numbers;
+        let [sequence, own_acked, own_at, level, met_ms, parted_ms, acked_ms] = numbers;
         let offset_ms = reader.signed(what)?;
         let end = match reader.byte(what)? {
             0 => SessionEnd::Open,
@@ -188,6 +196,7 @@ impl Contact {
             roots,
             sequence,
             own_acked,
+            own_at,
             level,
             met_ms,
             parted_ms,
@@ -218,6 +227,12 @@ pub(super) fn durably_acked<S: Store>(store: &mut S) -> Result<u64, StoreError> 
         }
     }
     Ok(acked)
+}
+
+/// How many own transactions some peer that keeps what it gets has acknowledged, and up to which position these are all.
+pub(super) fn durably_kept<S: Store>(store: &mut S) -> Result<(u64, u64), StoreError> {
+    let kept = all(store)?.into_iter().filter(|(_, contact)| contact.durable);
+    Ok(kept.map(|(_, contact)| (contact.own_acked, contact.own_at)).max().unwrap_or_default())
 }
 
 /// Within the transaction that applies something of a peer: remembers in which run it was when it sent it.
@@ -334,11 +349,9 @@ impl<S: Store> Replica<S> {
     ) -> Result<bool, StoreError> {
         let Self { store, present, .. } = self;
         let Acknowledged { sequence, own, ours, now_ms } = acknowledged;
-        let mut present = present.get_mut(&life);
-        transact(store, Access::Write, Durability::Visible, |store| {
-            if let Some(ours) = ours
-                && store.head()?.life != ours
-            {
+        let (mut present, mut kept) = (present.get_mut(&life), 0);
+        let noted = transact(store, Access::Write, Durability::Visible, |store| {
+            if ours.is_some() && ours != Some(store.head()?.life) {
                 return Ok(false);
             }
             let known = store.peer(life)?.unwrap_or_else(|| nothing_known(life, replica));
@@ -346,15 +359,20 @@ impl<S: Store> Replica<S> {
             store.set_peer(&PeerRecord { replica, acked, ..known })?;
             if let Some(Present { contact, .. }) = &mut present {
                 contact.level = contact.level.max(acked);
-                contact.own_acked = contact.own_acked.max(own);
+                if own >= contact.own_acked {
+                    (contact.own_acked, contact.own_at) = (own, acked);
+                }
                 contact.acked_ms = contact.acked_ms.max(now_ms);
                 contact.put(store, life)?;
                 if contact.durable {
                     runs::confirm(store, acked)?;
+                    kept = kept.max(contact.own_acked);
                 }
             }
-            Ok(true)
-        })
+            Ok::<_, StoreError>(true)
+        })?;
+        self.kept = self.kept.max(kept);
+        Ok(noted)
     }
 }
 
@@ -382,6 +400,7 @@ mod tests {
                     roots,
                     sequence: u64::MAX,
                     own_acked: 2,
+                    own_at: 7,
                     level: 3,
                     met_ms: 4,
                     parted_ms: 5,

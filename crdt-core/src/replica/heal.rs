@@ -69,7 +69,7 @@ impl<S: Store> Replica<S> {
             forget_positions(store)?;
             runs::start_again(store, &head)?;
             for (address, path) in &moves.counted {
-                totals::put(store, 1, address, path, None)?;
+                totals::put(store, (1, false), address, path, None)?;
             }
             let renewal = Renewal {
                 was: moves.old,
@@ -84,6 +84,7 @@ impl<S: Store> Replica<S> {
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
+        self.kept = 0;
         self.present.values_mut().for_each(|present| present.contact.start_again());
         Ok(renewal)
     }
@@ -238,7 +239,7 @@ impl Moves {
             Cell::Flag(w, mark) => self.mark(w, mark, by).for_each(|(w, m)| put(Cell::Flag(w, m))),
             Cell::Presence(w, mark) => self.mark(w, mark, by).for_each(|(w, m)| put(Cell::Presence(w, m))),
             Cell::Deletion(w, mark) => self.mark(w, mark, by).for_each(|(w, m)| put(Cell::Deletion(w, m))),
-            Cell::Tally(w, tally) => match totals::at(store, self.fork.run, self.old, address, path)? {
+            Cell::Tally(w, tally) => match totals::at(store, self.fork, self.old, address, path)? {
                 Total::Was(total) => {
                     let (p, m) = total.map_or((0, 0), |total| (total.p, total.m));
                     let (p, m) = (tally.p.saturating_sub(p), tally.m.saturating_sub(m));
@@ -254,7 +255,7 @@ impl Moves {
             },
             Cell::Base(w, base) => {
                 let total = if w == self.old && base.n > self.fork.counter {
-                    totals::at(store, self.fork.run, self.old, address, path)?
+                    totals::at(store, self.fork, self.old, address, path)?
                 } else {
                     Total::Unknown
                 };

@@ -88,6 +88,8 @@ pub struct Replica<S> {
     run: Option<u64>,
     /// The peers with whom a session is open here.
     present: SmallMap<Life, contact::Present>,
+    /// Own transactions that a durable peer has acknowledged to this process.
+    kept: u64,
     /// When the time of a commit was marked last.
     marked_ms: Option<u64>,
 }
@@ -127,6 +129,7 @@ impl<S: Store> Replica<S> {
             events: None,
             run: None,
             present: SmallMap::new(),
+            kept: 0,
             marked_ms: None,
         }
     }
@@ -169,7 +172,7 @@ impl<S: Store> Replica<S> {
         durability: Durability,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Committed<T>, CommitError<E>> {
-        let Self { store, collections, limits, events, run, marked_ms, .. } = self;
+        let Self { store, collections, limits, events, run, kept, marked_ms, .. } = self;
         let marks = marked_ms.is_none_or(|last| now_ms.abs_diff(last) >= marks::APART_MS);
         let commit = |store: &mut S| -> Result<_, CommitError<E>> {
             let mut head = store.head()?;
@@ -191,7 +194,7 @@ impl<S: Store> Replica<S> {
                 merge.keep_replaced();
             }
             for one in written {
-                totals::keep(store, own, &one.address, &one.before, &one.delta)?;
+                totals::keep(store, own, *kept, &one.address, &one.before, &one.delta)?;
                 let after = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
             }

@@ -64,8 +64,10 @@ pub struct Fork {
     pub(super) counter: u64,
     /// The position of the change order there.
     pub(super) sequence: u64,
-    /// The number of the run that began there.
+    /// The number of the run that began there, or in which it is.
     pub(super) run: u64,
+    /// It is not at the start of that run.
+    pub(super) within: bool,
     /// It is known to be there. Otherwise it was there or later.
     pub(super) exact: bool,
 }
@@ -143,19 +145,32 @@ impl Runs {
 
     fn fork_at(&self, run: u64, exact: bool) -> Option<Fork> {
         let Start { counter, sequence, .. } = self.get(run)?;
-        Some(Fork { counter, sequence, run, exact })
+        Some(Fork { counter, sequence, run, within: false, exact })
     }
 
     /// Where the history forked if all that is known is that it did: not before the first run that is not known to be
-    /// elsewhere. Without any run, nothing can be said of what was written when.
-    fn fork_somewhere(&self, head: &Head) -> Fork {
-        let fork = self.fork_at(self.first.max(self.confirmed + 1), false);
-        let nowhere = Fork { counter: head.counter, sequence: head.sequence, run: u64::MAX, exact: false };
-        fork.unwrap_or(nowhere)
+    /// elsewhere, nor before what a peer that keeps what it gets has acknowledged, so many own transactions up to that
+    /// position. Without any run, nothing can be said of what was written when.
+    fn fork_somewhere(&self, head: &Head, (counter, sequence): (u64, u64)) -> Fork {
+        let run = self.first.max(self.confirmed + 1);
+        let nowhere = Fork {
+            counter: head.counter,
+            sequence: head.sequence,
+            run: u64::MAX,
+            within: false,
+            exact: false,
+        };
+        let Some(fork) = self.fork_at(run, false) else { return nowhere };
+        if counter <= fork.counter || sequence < fork.sequence {
+            return fork;
+        }
+        let later = |number: &u64| self.get(*number).is_some_and(|start| start.sequence <= sequence);
+        let run = (run..).take_while(later).last().unwrap_or(run);
+        Fork { counter, sequence, run, within: true, exact: false }
     }
 
     /// Holds against each other what a peer remembers of this life and what this store does.
-    fn judge(&self, head: &Head, peer: &Memory) -> Option<Fork> {
+    fn judge(&self, head: &Head, kept: (u64, u64), peer: &Memory) -> Option<Fork> {
         let Trail { number, runs } = &peer.trail;
         if *number == 0 || self.starts.is_empty() {
             return None;
@@ -169,12 +184,12 @@ impl Runs {
             // Up to here it is one history. What the peer knows of it beyond, this store has to know too.
             return match self.get(common + 1) {
                 Some(next) if back > 0 || peer.claimed > next.counter => self.fork_at(common + 1, true),
-                None if back > 0 || peer.claimed > head.counter => Some(self.fork_somewhere(head)),
+                None if back > 0 || peer.claimed > head.counter => Some(self.fork_somewhere(head, kept)),
                 _ => None,
             };
         }
         // Of runs from before those that are listed nothing can be said.
-        (*number >= self.first).then(|| self.fork_somewhere(head))
+        (*number >= self.first).then(|| self.fork_somewhere(head, kept))
     }
 
     /// Takes a new run down.
@@ -274,9 +289,9 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn fork(&mut self, peer: &Memory, seen: u64) -> Result<Option<Fork>, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (head, runs) = (store.head()?, Runs::of(store)?);
+            let (head, runs, kept) = (store.head()?, Runs::of(store)?, contact::durably_kept(store)?);
             let beyond = seen.max(peer.claimed) > head.counter;
-            Ok(runs.judge(&head, peer).or_else(|| beyond.then(|| runs.fork_somewhere(&head))))
+            Ok(runs.judge(&head, kept, peer).or_else(|| beyond.then(|| runs.fork_somewhere(&head, kept))))
         })
     }
 
@@ -287,10 +302,10 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn forked(&mut self, copy: Option<&Trail>) -> Result<Fork, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (head, runs) = (store.head()?, Runs::of(store)?);
+            let (head, runs, kept) = (store.head()?, Runs::of(store)?, contact::durably_kept(store)?);
             let copy = copy.map(|trail| Memory { trail: trail.clone(), claimed: u64::MAX });
-            let fork = copy.and_then(|copy| runs.judge(&head, &copy));
-            Ok(fork.unwrap_or_else(|| runs.fork_somewhere(&head)))
+            let fork = copy.and_then(|copy| runs.judge(&head, kept, &copy));
+            Ok(fork.unwrap_or_else(|| runs.fork_somewhere(&head, kept)))
         })
     }
 }
@@ -311,7 +326,7 @@ mod tests {
     }
 
     fn fork(mine: &Runs, counter: u64, theirs: &Runs, claimed: u64) -> Option<(u64, bool)> {
-        let found = mine.judge(&head(counter), &Memory { trail: theirs.trail(), claimed });
+        let found = mine.judge(&head(counter), (0, 0), &Memory { trail: theirs.trail(), claimed });
         found.map(|fork| (fork.counter, fork.exact))
     }
 

@@ -1,14 +1,15 @@
-//! What this replica had counted when a run began: needed if it turns out that the history forked there, because a
-//! counter's cell is one total for all that its writer ever counted.
+//! What this replica had counted when a run began, and when a peer that keeps what it gets had all of it last: needed if it
+//! turns out that the history forked there, because a counter's cell is one total for all that its writer ever counted.
 //!
-//! Notes, per run and counter that was counted in it: under `total`, a zero byte, the number of the run (8), *bytes* of the
+//! Notes, per run and counter that was counted in it: under `total`, a zero byte, the number of the run (8), 0 for its
+//! start or 1 for the last time since then that everything had been acknowledged, *bytes* of the
 //! collection, the document's id (16), the names of the path, each as *bytes*: nothing, or time (8), epoch (4), *unsigned*
 //! counter, p and m of the own tally at the start of the run.
 
 use alloc::vec::Vec;
 
 use super::refuse::damaged;
-use super::runs::Runs;
+use super::runs::{Fork, Runs};
 use crate::cells::Tally;
 use crate::codec::{DecodeError, Reader, put_bytes, put_unsigned};
 use crate::document::{Address, CellRef, Document, Path};
@@ -17,10 +18,12 @@ use crate::{Change, Hlc, Name, ReplicaId, Stamp};
 
 const PREFIX: &[u8] = b"total\0";
 
-/// Before a commit: keeps the totals of counters that are counted in this run for the first time.
+/// Before a commit: keeps the totals of counters that are counted for the first time in this run, or since a durable peer had
+/// everything. `kept` is how many own transactions it had.
 pub(super) fn keep<S: Store>(
     store: &mut S,
     own: ReplicaId,
+    kept: u64,
     address: &Address,
     before: &Document,
     delta: &Document,
@@ -39,16 +42,18 @@ pub(super) fn keep<S: Store>(
     for path in counted {
         let total = own_tally(before, &path, own);
         if total.is_none_or(|total| total.by.counter <= began) {
-            put(store, runs.present(), address, &path, total)?;
+            put(store, (runs.present(), false), address, &path, total)?;
+        } else if total.is_some_and(|total| total.by.counter <= kept) {
+            put(store, (runs.present(), true), address, &path, total)?;
         }
     }
     Ok(())
 }
 
-/// Notes a total of the start of a run.
+/// Notes a total of the start of a run, or of a later moment of it.
 pub(super) fn put<S: Store>(
     store: &mut S,
-    run: u64,
+    run: (u64, bool),
     address: &Address,
     path: &[Name],
     total: Option<&Tally>,
@@ -78,17 +83,25 @@ pub(super) enum Total {
     Unknown,
 }
 
-/// What was kept of a counter at the start of a run: the first note since then says it.
+/// What was kept of a counter where the history forked: the first note since then says it.
 pub(super) fn at<S: Store>(
     store: &mut S,
-    run: u64,
+    fork: Fork,
     own: ReplicaId,
     address: &Address,
     path: &[Name],
 ) -> Result<Total, StoreError> {
-    for number in run..=Runs::of(store)?.present() {
-        if let Some(note) = store.note(&key(number, address, path))? {
-            return Ok(Total::Was(decode(&note, own).map_err(damaged)?));
+    for run in fork.run..=Runs::of(store)?.present() {
+        // Within a run, the later moment is the one that counts.
+        for within in [true, false] {
+            if within && (run > fork.run || !fork.within) {
+                continue;
+            }
+            if let Some(note) = store.note(&key((run, within), address, path))? {
+                let total = decode(&note, own).map_err(damaged)?;
+                let known = total.is_none_or(|total| total.by.counter <= fork.counter);
+                return Ok(if known { Total::Was(total) } else { Total::Unknown });
+            }
         }
     }
     Ok(Total::Unknown)
@@ -119,9 +132,10 @@ fn decode(note: &[u8], own: ReplicaId) -> Result<Option<Tally>, DecodeError> {
     Ok(Some(Tally { by: Change { stamp: Stamp { epoch, hlc, replica: own }, counter }, p, m }))
 }
 
-fn key(run: u64, address: &Address, path: &[Name]) -> Vec<u8> {
+fn key((run, within): (u64, bool), address: &Address, path: &[Name]) -> Vec<u8> {
     let mut key = PREFIX.to_vec();
     key.extend_from_slice(&run.to_be_bytes());
+    key.push(within.into());
     put_bytes(&mut key, address.collection.as_bytes());
     key.extend_from_slice(address.id.as_bytes());
     for name in path {

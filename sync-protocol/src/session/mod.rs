@@ -451,7 +451,6 @@ impl Session {
                 self.meet(replica, now_ms)?;
             }
             Err(refusal) => {
-                self.meet(replica, now_ms)?;
                 let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
                 self.control.push_back(bye.encode());
                 self.events.push_back(SessionEvent::NotAdmitted(refusal.clone()));
