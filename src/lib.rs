@@ -43,6 +43,7 @@
 //! | [`Database::export_changes`], [`Database::import_changes`], [`For`] | exchange changes in files |
 //! | [`SyncOptions`], [`door`], [`Database::rejected`] | say who may connect and write; what becomes of a refused change |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
+//! | [`Database::status`], [`ReplicaStatus`] | how everybody is getting on |
 //! | [`Error`] | what can go wrong, and what to do |
 //! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
@@ -99,8 +100,8 @@ pub use watch::Watch;
 
 pub use crdt_core::{
     ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
-    Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, Reading, ReplicaId,
-    Resolver, Sibling, Value, resolve,
+    Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin, Payload, PeerState, PeerStatus,
+    Reading, Renewal, ReplicaId, ReplicaStatus, Resolver, Roots, SessionEnd, Sibling, Value, resolve,
 };
 
 /// README's code, compiled and run with the tests.

@@ -197,8 +197,7 @@ impl<'a> Message<'a> {
                 out.push(WANT);
                 put_unsigned(&mut out, want.cursor);
                 put_unsigned(&mut out, want.seen_of_you);
-                put_trail(&mut out, &want.memory.trail);
-                put_unsigned(&mut out, want.memory.claimed);
+                put_memory(&mut out, &want.memory);
                 out.push(want.seen.is_some().into());
                 put_dots(&mut out, want.seen.as_deref().unwrap_or_default());
             }
@@ -310,8 +309,7 @@ impl<'a> Message<'a> {
             }
             WANT => {
                 let (cursor, seen_of_you) = (reader.unsigned("a cursor")?, reader.unsigned("a counter")?);
-                let trail = read_trail(&mut reader)?;
-                let memory = Memory { trail, claimed: reader.unsigned("a counter")? };
+                let memory = read_memory(&mut reader)?;
                 let (has_seen, seen) = (read_bool(&mut reader)?, read_dots(&mut reader)?);
                 if !has_seen && !seen.is_empty() {
                     return Err(DecodeError::Invalid("a version vector that is said not to be there"));
@@ -422,6 +420,18 @@ pub(crate) fn read_trail(reader: &mut Reader<'_>) -> Result<Trail, DecodeError> 
     Ok(Trail { number, runs })
 }
 
+pub(crate) fn put_memory(out: &mut Vec<u8>, memory: &Memory) {
+    put_trail(out, &memory.trail);
+    put_unsigned(out, memory.claimed);
+    put_unsigned(out, memory.cursor);
+}
+
+pub(crate) fn read_memory(reader: &mut Reader<'_>) -> Result<Memory, DecodeError> {
+    let trail = read_trail(reader)?;
+    let claimed = reader.unsigned("a counter")?;
+    Ok(Memory { trail, claimed, cursor: reader.unsigned("a cursor")? })
+}
+
 fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
     match reader.byte("a yes or no")? {
         0 => Ok(false),
@@ -466,7 +476,7 @@ mod tests {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
         let root = Fingerprint(u128::MAX - 5);
         let trail = Trail { number: u64::MAX, runs: vec![1, 2, 3, u32::MAX] };
-        let memory = Memory { trail: trail.clone(), claimed: u64::MAX };
+        let memory = Memory { trail: trail.clone(), claimed: u64::MAX, cursor: u64::MAX };
         vec![
             Message::Hello(Hello {
                 namespace: [9; 16],

@@ -407,6 +407,7 @@ fn a_rollback_within_a_run_loses_no_value_and_says_that_counters_may_be_wrong() 
 fn without_a_spare_id_it_is_an_error_and_nothing_is_changed() {
     let (mut a, backup, mut hub) = with_backup(|a| at(a, 1, 0, |task| task.set("title", "first").unwrap()));
     at(&mut a, 1, 10, |task| task.set("title", "lost").unwrap());
+    at(&mut a, 1, 11, |task| task.set("title", "lost as well").unwrap());
     meet(&mut a, &mut hub, 2);
     let mut a = over(backup, 77);
     at(&mut a, 1, 20, |task| task.set("title", "since").unwrap());

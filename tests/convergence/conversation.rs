@@ -63,7 +63,8 @@ impl<M: Machine> Run<'_, M> {
         let mut nonces = Random::new(!seed);
         let mut ends = Vec::new();
         for at in [sync.from, sync.to] {
-            let Some(talk) = self.machines[at].greet(nonces.next()) else { return Ok(false) };
+            let spare = self.new_identity();
+            let Some(talk) = self.machines[at].greet(nonces.next(), spare) else { return Ok(false) };
             ends.push(End::<M> { at, talk, arriving: VecDeque::new() });
         }
         let mut between = sync.between.iter();
@@ -120,7 +121,11 @@ impl<M: Machine> Run<'_, M> {
         let before = self.watch(at)?;
         let mut union = self.books[at].seen.clone();
         union.extend(&self.books[ends[1 - turn].at].seen);
+        let identity = self.machines[at].head()?.identity;
         let heard = self.machines[at].hear(&mut ends[turn].talk, message)?;
+        if self.machines[at].head()?.identity.replica != identity.replica {
+            self.renamed(at)?;
+        }
         let changed = self.adopt(at, &union)?;
         self.check_events(at, before, changed)?;
         let Heard::Broken(why) = heard else { return Ok(true) };

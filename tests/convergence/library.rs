@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use crdt_core::codec::{Dictionary, Reader, decode_batch, encode_batch};
 use crdt_core::{
     Access, Address, Change, ChangeKind, CommitError, Document, DocumentId, Durability, EditError,
-    Fingerprint, Limits, Namespace, Position, Replica, Store as _, TransactionError, VersionVector,
+    Fingerprint, Limits, Namespace, Position, Replica, Spare, Store as _, Trail, TransactionError,
+    VersionVector,
 };
 use sync_protocol::{Config, Session, SessionError};
 
@@ -91,7 +92,9 @@ impl Machine for Library {
     fn new(identity: Identity, schema: &Schema, (): (), random: &mut Random) -> Self {
         let namespace = Namespace::from_secret("convergence");
         let head = crdt_core::Head::new(namespace, identity.replica, identity.life);
-        Self::over(AnyStore::create(head, random.next()), schema)
+        let mut machine = Self::over(AnyStore::create(head, random.next()), schema);
+        machine.begin_run(random.next());
+        machine
     }
 
     fn head(&mut self) -> Answer<Head> {
@@ -199,8 +202,8 @@ impl Machine for Library {
         Ok(applied.sequence.is_some())
     }
 
-    fn greet(&mut self, nonce: u64) -> Option<Session> {
-        Some(Session::new(Config::new(nonce), START_MS))
+    fn greet(&mut self, nonce: u64, Identity { replica, life }: Identity) -> Option<Session> {
+        Some(Session::new(Config::new(nonce).spare(Spare { replica, life }), START_MS))
     }
 
     fn say(&mut self, talk: &mut Session) -> Answer<Option<Vec<u8>>> {
@@ -309,5 +312,28 @@ impl Machine for Library {
 
     fn renew(&mut self, identity: Identity) -> Answer<()> {
         self.replica.renew_identity(identity.replica, identity.life).map_err(say)
+    }
+
+    fn begin_run(&mut self, run: u64) {
+        self.replica.begin_run(run);
+    }
+
+    fn heals() -> bool {
+        true
+    }
+
+    fn would_notice(&mut self, peer: &mut Self) -> Answer<bool> {
+        let (head, _) = self.replica.introduction().map_err(say)?;
+        let memory = peer.replica.remembered(head.life).map_err(say)?;
+        let seen = peer.replica.seen().map_err(say)?.get(head.replica);
+        Ok(self.replica.fork(&memory, seen).map_err(say)?.is_some())
+    }
+
+    fn heal(&mut self, Identity { replica, life }: Identity) -> Answer<()> {
+        let (_, trail) = self.replica.introduction().map_err(say)?;
+        // As if a copy had gone on from the run before.
+        let before = Trail { number: trail.number - 1, runs: trail.runs[1..].to_vec() };
+        let fork = self.replica.forked(Some(&before)).map_err(say)?;
+        self.replica.heal(fork, Spare { replica, life }, START_MS).map_err(say).map(drop)
     }
 }

@@ -136,7 +136,7 @@ pub trait Machine: Sized {
 
     // What is said, by machines that have sessions.
     /// One side of a session; `None` for a machine that has none.
-    fn greet(&mut self, nonce: u64) -> Option<Self::Talk>;
+    fn greet(&mut self, nonce: u64, spare: Identity) -> Option<Self::Talk>;
     fn say(&mut self, talk: &mut Self::Talk) -> Answer<Option<Vec<u8>>>;
     fn hear(&mut self, talk: &mut Self::Talk, message: &[u8]) -> Answer<Heard>;
     /// True when both sides have said all.
@@ -157,6 +157,16 @@ pub trait Machine: Sized {
     fn restart(self) -> Self;
     fn backup(&mut self) -> Self;
     fn renew(&mut self, identity: Identity) -> Answer<()>;
+    /// The file was opened for writing.
+    fn begin_run(&mut self, run: u64);
+    /// False for machines that have to be told when their file was set back.
+    fn heals() -> bool {
+        false
+    }
+    /// Whether this machine would find out, in a session with a peer, that its file was set back.
+    fn would_notice(&mut self, peer: &mut Self) -> Answer<bool>;
+    /// Goes on under another id because the file was set back when it was opened last.
+    fn heal(&mut self, identity: Identity) -> Answer<()>;
     /// False for machines that are wrong about what they have seen by design, and are to be caught by what they show.
     fn keeps_books(&self) -> bool {
         true

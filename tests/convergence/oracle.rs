@@ -34,7 +34,7 @@ mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_core::{ReplicaId, Stamp, Value};
+use crdt_core::{Change, ReplicaId, Stamp, Value};
 
 use crate::words::{Doc, Edit, Leaf, Outcome, Path, Schema, Shown, Vector};
 use author::Author;
@@ -206,6 +206,18 @@ impl Oracle {
     /// What a replica that has seen so much ought to show of a document.
     pub fn shown(&self, seen: &Seen, schema: &Schema, doc: Doc) -> Shown {
         self.reader(seen, doc).shown(schema.of(doc), &[])
+    }
+
+    /// The replica that made some transactions goes on under another id, and so do they; `fork` is its counter before them.
+    /// Their stamps are raised as a write's over another's with the same time.
+    pub fn rename(&mut self, transactions: &[usize], to: ReplicaId, fork: u64) -> Option<Stamp> {
+        for transaction in transactions {
+            let Transaction { replica, counter, stamp, .. } = &mut self.transactions[*transaction];
+            let mut change = Change { stamp: Stamp { replica: to, ..*stamp }, counter: *counter - fork };
+            change.exceed(stamp).expect("the clocks of histories are far from the end of time");
+            (*replica, *counter, *stamp) = (to, change.counter, change.stamp);
+        }
+        transactions.last().map(|last| self.transactions[*last].stamp)
     }
 
     /// The transactions seen, as the last one of every replica.

@@ -65,6 +65,16 @@ pub struct Books {
     /// Of the last own transaction under the present id.
     counter: u64,
     stamp: Option<Stamp>,
+    /// The file was set back, and the machine was not told.
+    doubt: Option<Doubt>,
+}
+
+/// What was done since a file was set back.
+#[derive(Clone, Debug, Default)]
+struct Doubt {
+    /// The own counter then.
+    counter: u64,
+    transactions: Vec<usize>,
 }
 
 pub struct Run<'h, M: Machine> {
@@ -106,11 +116,15 @@ impl<'h, M: Machine> Run<'h, M> {
             Step::Sync(sync) => self.sync(sync),
             Step::Deliver { which, to } => self.deliver_again(*which, *to),
             Step::Restart(at) => {
-                let machine = self.machines.remove(*at).restart();
+                let mut machine = self.machines.remove(*at).restart();
+                if self.books[*at].doubt.is_none() {
+                    machine.begin_run(self.random.next());
+                }
                 self.machines.insert(*at, machine);
                 Ok(())
             }
             Step::Backup(at) => {
+                self.settle_doubt(*at)?;
                 self.backups[*at] = Some((self.machines[*at].backup(), self.books[*at].clone()));
                 Ok(())
             }
@@ -176,19 +190,62 @@ impl<'h, M: Machine> Run<'h, M> {
             );
         }
         books.seen.insert(transaction);
+        if let Some(doubt) = &mut books.doubt {
+            doubt.transactions.push(transaction);
+        }
         (books.counter, books.stamp) = (written.dot.1, Some(written.stamp));
         Ok(true)
     }
 
+    /// Puts the backup in the place of the file. Whoever heals is not told: it has to find out.
     fn restore(&mut self, at: usize) -> Checked {
         let Some((backup, books)) = &mut self.backups[at] else { return Ok(()) };
-        self.identities += 1;
         self.machines[at] = backup.backup();
-        self.books[at] = Books { counter: 0, ..books.clone() };
-        self.machines[at].renew(Identity::numbered(self.identities))?;
+        self.books[at] = books.clone();
+        self.machines[at].begin_run(self.random.next());
+        self.books[at].doubt = Some(Doubt { counter: books.counter, transactions: Vec::new() });
+        if !M::heals() || self.history.comparable {
+            let identity = self.new_identity();
+            self.machines[at].renew(identity)?;
+            (self.books[at].counter, self.books[at].doubt) = (0, None);
+        }
         // What was on its way was made for the file that is gone: for one who had seen more.
         self.packages.retain(|package| package.to != at);
         Ok(())
+    }
+
+    pub fn new_identity(&mut self) -> Identity {
+        self.identities += 1;
+        Identity::numbered(self.identities)
+    }
+
+    /// True when a replica was set back and does not know it.
+    pub fn is_in_doubt(&self, at: usize) -> bool {
+        self.books[at].doubt.is_some()
+    }
+
+    /// Tells a replica that was set back what nobody else can tell it now.
+    pub fn settle_doubt(&mut self, at: usize) -> Checked {
+        if !self.is_in_doubt(at) {
+            return Ok(());
+        }
+        let identity = self.new_identity();
+        self.machines[at].heal(identity)?;
+        self.renamed(at)
+    }
+
+    /// Notices when a replica goes on under another id: then so do the transactions that it made since it was set back, and
+    /// nothing else is different.
+    pub fn renamed(&mut self, at: usize) -> Checked {
+        let Some(Doubt { counter, transactions }) = self.books[at].doubt.take() else {
+            return Err(Failure::new(Property::Claims, "it was not set back, and took another id"));
+        };
+        let identity = self.machines[at].head()?.identity;
+        let stamp = self.oracle.rename(&transactions, identity.replica, counter);
+        let books = &mut self.books[at];
+        books.counter -= counter;
+        books.stamp = stamp.or(books.stamp);
+        self.look(at)
     }
 
     /// Compares what a replica shows and claims with the oracle.

@@ -30,6 +30,9 @@ struct Transfer<'s, M: Machine> {
 impl<M: Machine> Run<'_, M> {
     /// One exchange. This is the one place where a way of syncing is carried out: a new way is a new arm.
     pub fn sync(&mut self, sync: &Sync) -> Checked {
+        if self.finds_out(sync)? {
+            return Ok(());
+        }
         let package = match sync.way {
             SyncWay::Windows { documents } => self.windows(sync, documents)?,
             SyncWay::Difference { documents } => self.difference(sync, documents)?,
@@ -56,6 +59,27 @@ impl<M: Machine> Run<'_, M> {
                 Ok(())
             }
         }
+    }
+
+    /// Before a replica that was set back exchanges anything: it finds out in a session, if the other has a proof, and is
+    /// told otherwise. True when there was a session in the place of what was to be done.
+    fn finds_out(&mut self, sync: &Sync) -> Checked<bool> {
+        let ends = [sync.from, sync.to];
+        for (at, other) in [(sync.from, sync.to), (sync.to, sync.from)] {
+            if !self.is_in_doubt(at) {
+                continue;
+            }
+            let other_doubts = self.is_in_doubt(other);
+            let [one, two] = self.machines.get_disjoint_mut([at, other]).expect("they are two");
+            if !other_doubts && one.would_notice(two)? {
+                let SyncWay::Session { seed } = sync.way else {
+                    return self.converse(sync, 2 * at as u64 + other as u64);
+                };
+                return self.converse(sync, seed);
+            }
+        }
+        ends.into_iter().try_for_each(|at| self.settle_doubt(at))?;
+        Ok(false)
     }
 
     /// The change order from the receiver's cursor on.
@@ -176,6 +200,7 @@ impl<M: Machine> Run<'_, M> {
 
     /// All batches of a package, and its checkpoint.
     fn deliver(&mut self, to: usize, package: &Package<M>) -> Checked {
+        self.settle_doubt(to)?;
         let from = package.checkpoint.from;
         self.machines[to].clear_staged(from)?;
         for batch in &package.batches {

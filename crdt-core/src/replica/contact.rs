@@ -267,6 +267,21 @@ pub(super) fn start_again<S: Store>(store: &mut S) -> Result<(), StoreError> {
 }
 
 impl<S: Store> Replica<S> {
+    /// Something of a peer came by another way than a session: remembers in which run it was when it wrote it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn heard_of(&mut self, life: Life, trail: &Trail) -> Result<(), StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            let contact = Contact::of(store, life)?;
+            // It may have been written long ago.
+            if contact.trail.number >= trail.number {
+                return Ok(());
+            }
+            Contact { trail: trail.clone(), ..contact }.put(store, life)
+        })
+    }
+
     /// A session with a peer has begun: it proved that it knows the key.
     ///
     /// # Errors

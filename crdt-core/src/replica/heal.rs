@@ -37,13 +37,14 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`StoreError`]; nothing is changed.
     pub fn heal(&mut self, fork: Fork, spare: Spare, now_ms: u64) -> Result<Renewal, StoreError> {
-        let Self { store, collections, events, .. } = self;
-        let (renewal, event) = transact(store, Access::Write, Durability::Durable, |store| {
+        let Self { store, collections, .. } = self;
+        let renewal = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let mut moves = Moves::new(head.replica, spare.replica, fork);
             let touched = touched_since(store, head.replica, fork)?;
             let (sequence, last) = (head.sequence, head.counter);
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            // Everything shows as before, so there is nothing to tell.
+            let mut merge = Merge::new(&mut head, collections, false);
             for (address, ()) in touched {
                 let Some(before) = store.document(&address)? else { continue };
                 let (taken_out, delta) = moves.document(store, &address, &before)?;
@@ -61,7 +62,7 @@ impl<S: Store> Replica<S> {
             }
             let counter = last.saturating_sub(fork.counter);
             let origin = Origin::Local(Dot::new(spare.replica, counter));
-            let event = merge.finish(store, origin)?;
+            merge.finish(store, origin)?;
             let offered = head.offered > fork.counter;
             (head.replica, head.life, head.counter, head.offered) = (spare.replica, spare.life, counter, 0);
             head.hlc = head.hlc.max(moves.latest.stamp.hlc);
@@ -79,11 +80,8 @@ impl<S: Store> Replica<S> {
                 miscounted: moves.unsure || (!moves.counted.is_empty() && (offered || !fork.exact)),
             };
             renewals::note(store, renewal)?;
-            Ok::<_, StoreError>((renewal, event))
+            Ok::<_, StoreError>(renewal)
         })?;
-        if let (Some(events), Some(event)) = (events, event) {
-            events.push(event);
-        }
         self.kept = 0;
         self.present.values_mut().for_each(|present| present.contact.start_again());
         Ok(renewal)

@@ -55,6 +55,15 @@ pub struct Memory {
     pub trail: Trail,
     /// The highest counter that the other has claimed for its own transactions, itself.
     pub claimed: u64,
+    /// How far into its change order everything is applied.
+    pub cursor: u64,
+}
+
+impl Memory {
+    /// It has come further than this.
+    const fn is_beyond(&self, counter: u64, sequence: u64) -> bool {
+        self.claimed > counter || self.cursor > sequence
+    }
 }
 
 /// Where a history forked: what was written here since may exist elsewhere under the same dots with other content.
@@ -183,8 +192,12 @@ impl Runs {
             }
             // Up to here it is one history. What the peer knows of it beyond, this store has to know too.
             return match self.get(common + 1) {
-                Some(next) if back > 0 || peer.claimed > next.counter => self.fork_at(common + 1, true),
-                None if back > 0 || peer.claimed > head.counter => Some(self.fork_somewhere(head, kept)),
+                Some(next) if back > 0 || peer.is_beyond(next.counter, next.sequence) => {
+                    self.fork_at(common + 1, true)
+                }
+                None if back > 0 || peer.is_beyond(head.counter, head.sequence) => {
+                    Some(self.fork_somewhere(head, kept))
+                }
                 _ => None,
             };
         }
@@ -277,8 +290,8 @@ impl<S: Store> Replica<S> {
     pub fn remembered(&mut self, life: Life) -> Result<Memory, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let trail = contact::Contact::of(store, life)?.trail;
-            let claimed = store.peer(life)?.map_or(0, |peer| peer.claimed);
-            Ok(Memory { trail, claimed })
+            let (claimed, cursor) = store.peer(life)?.map_or((0, 0), |peer| (peer.claimed, peer.cursor));
+            Ok(Memory { trail, claimed, cursor })
         })
     }
 
@@ -290,7 +303,7 @@ impl<S: Store> Replica<S> {
     pub fn fork(&mut self, peer: &Memory, seen: u64) -> Result<Option<Fork>, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let (head, runs, kept) = (store.head()?, Runs::of(store)?, contact::durably_kept(store)?);
-            let beyond = seen.max(peer.claimed) > head.counter;
+            let beyond = seen > head.counter || peer.is_beyond(head.counter, head.sequence);
             Ok(runs.judge(&head, kept, peer).or_else(|| beyond.then(|| runs.fork_somewhere(&head, kept))))
         })
     }
@@ -303,7 +316,7 @@ impl<S: Store> Replica<S> {
     pub fn forked(&mut self, copy: Option<&Trail>) -> Result<Fork, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let (head, runs, kept) = (store.head()?, Runs::of(store)?, contact::durably_kept(store)?);
-            let copy = copy.map(|trail| Memory { trail: trail.clone(), claimed: u64::MAX });
+            let copy = copy.map(|trail| Memory { trail: trail.clone(), claimed: u64::MAX, cursor: 0 });
             let fork = copy.and_then(|copy| runs.judge(&head, kept, &copy));
             Ok(fork.unwrap_or_else(|| runs.fork_somewhere(&head, kept)))
         })
@@ -326,7 +339,11 @@ mod tests {
     }
 
     fn fork(mine: &Runs, counter: u64, theirs: &Runs, claimed: u64) -> Option<(u64, bool)> {
-        let found = mine.judge(&head(counter), (0, 0), &Memory { trail: theirs.trail(), claimed });
+        let found = mine.judge(
+            &head(counter),
+            (0, 0),
+            &Memory { trail: theirs.trail(), claimed, cursor: claimed * 10 },
+        );
         found.map(|fork| (fork.counter, fork.exact))
     }
 

@@ -507,7 +507,10 @@ impl Session {
                 if terms.writes_all
                     && let Some(fork) = replica.fork(&want.memory, want.seen_of_you)?
                 {
-                    return self.renew(replica, fork, now_ms);
+                    // Without another id there is one way only that leads on: where nothing of ours is lost.
+                    if self.config.spare.is_some() || want.seen_of_you > head.counter {
+                        return self.renew(replica, fork, now_ms);
+                    }
                 }
                 if terms.reads != Reads::Everything {
                     // That its root is ours would tell such a peer that it has guessed what is hidden.
