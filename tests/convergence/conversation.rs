@@ -139,7 +139,10 @@ impl<M: Machine> Run<'_, M> {
 
     /// Takes over what a replica says that it has seen. True when that is more than before.
     fn adopt(&mut self, at: usize, union: &Seen) -> Checked<bool> {
-        let claimed = self.oracle.named_by(&self.machines[at].seen()?);
+        let vector = self.machines[at].seen()?;
+        let claimed = self.oracle.named_by(&vector, |number, replica, counter| {
+            self.is_of_other_branch(at, number, replica, counter)
+        });
         let seen = claimed.filter(|seen| union.covers(seen) && seen.covers(&self.books[at].seen));
         let Some(seen) = seen else {
             let what = "within the session it claims what it cannot have seen, or less than before";

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use crdt_core::codec::{Dictionary, Reader, decode_batch, encode_batch};
 use crdt_core::{
     Access, Address, Change, ChangeKind, CommitError, Document, DocumentId, Durability, EditError,
-    Fingerprint, Limits, Namespace, Position, Replica, Spare, Store as _, Trail, TransactionError,
-    VersionVector,
+    Fingerprint, Limits, Meeting, Namespace, Position, Replica, SessionEnd, Spare, Store as _, Trail,
+    TransactionError, VersionVector,
 };
 use sync_protocol::{Config, Session, SessionError};
 
@@ -183,6 +183,21 @@ impl Machine for Library {
     fn apply(&mut self, checkpoint: &Checkpoint<Vec<u8>>) -> Answer<bool> {
         let context =
             checkpoint.context.iter().map(|(replica, counter)| crdt_core::Dot::new(*replica, *counter));
+        let life = checkpoint.from.life;
+        self.replica
+            .met(
+                life,
+                0,
+                Meeting {
+                    replica: checkpoint.from.replica,
+                    durable: true,
+                    offset_ms: 0,
+                    sequence: checkpoint.cursor,
+                    trail: checkpoint.trail.clone(),
+                    now_ms: START_MS,
+                },
+            )
+            .map_err(say)?;
         let applied = self.replica.apply(crdt_core::Checkpoint {
             scope: 0,
             session: 0,
@@ -192,6 +207,7 @@ impl Machine for Library {
             context: context.collect(),
             documents: decoded(&checkpoint.batch)?,
         });
+        self.replica.parted(life, 0, SessionEnd::Closed, START_MS).map_err(say)?;
         let applied = applied.map_err(say)?;
         if self.has_staged(checkpoint.from)? {
             return Err("what was staged is still there after its checkpoint".into());
@@ -318,6 +334,10 @@ impl Machine for Library {
         self.replica.begin_run(run);
     }
 
+    fn trail(&mut self) -> Answer<Trail> {
+        Ok(self.replica.introduction().map_err(say)?.1)
+    }
+
     fn heals() -> bool {
         true
     }
@@ -326,7 +346,7 @@ impl Machine for Library {
         let (head, _) = self.replica.introduction().map_err(say)?;
         let memory = peer.replica.remembered(head.life).map_err(say)?;
         let seen = peer.replica.seen().map_err(say)?.get(head.replica);
-        Ok(self.replica.fork(&memory, seen).map_err(say)?.is_some())
+        Ok(self.replica.fork(&memory, seen).map_err(say)?.is_some_and(|fork| fork.is_exact()))
     }
 
     fn heal(&mut self, Identity { replica, life }: Identity) -> Answer<()> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crdt_core::{Life, ReplicaId, Stamp};
+use crdt_core::{Life, ReplicaId, Stamp, Trail};
 
 use crate::history::Commit;
 use crate::random::Random;
@@ -63,6 +63,8 @@ pub struct Window<M: Machine> {
 #[derive(Clone)]
 pub struct Checkpoint<B> {
     pub from: Identity,
+    /// The runs of the sender.
+    pub trail: Trail,
     pub cursor: u64,
     pub context: Vec<Dot>,
     pub batch: B,
@@ -159,11 +161,13 @@ pub trait Machine: Sized {
     fn renew(&mut self, identity: Identity) -> Answer<()>;
     /// The file was opened for writing.
     fn begin_run(&mut self, run: u64);
+    /// What it says of its openings.
+    fn trail(&mut self) -> Answer<Trail>;
     /// False for machines that have to be told when their file was set back.
     fn heals() -> bool {
         false
     }
-    /// Whether this machine would find out, in a session with a peer, that its file was set back.
+    /// Whether this machine would find out, in a session with a peer, that its file was set back, and to where.
     fn would_notice(&mut self, peer: &mut Self) -> Answer<bool>;
     /// Goes on under another id because the file was set back when it was opened last.
     fn heal(&mut self, identity: Identity) -> Answer<()>;

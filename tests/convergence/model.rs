@@ -14,7 +14,7 @@ mod wrong_turns;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use crdt_core::{Hlc, Life, ReplicaId};
+use crdt_core::{Hlc, Life, ReplicaId, Trail};
 
 use crate::history::{Commit, START_MS};
 use crate::machine::{
@@ -371,6 +371,10 @@ impl Machine for Model {
     }
 
     fn begin_run(&mut self, _: u64) {}
+
+    fn trail(&mut self) -> Answer<Trail> {
+        Ok(Trail::default())
+    }
 
     fn would_notice(&mut self, _: &mut Self) -> Answer<bool> {
         Ok(false)

@@ -232,10 +232,12 @@ impl Oracle {
     }
 
     /// The transactions that a vector names; `None` when it names an unknown one or leaves out what one of them saw.
-    pub fn named_by(&self, vector: &Vector) -> Option<Seen> {
+    /// Where one dot names two, `skip` says which is not meant.
+    pub fn named_by(&self, vector: &Vector, skip: impl Fn(usize, ReplicaId, u64) -> bool) -> Option<Seen> {
         let mut seen = Seen::default();
         for (transaction, Transaction { replica, counter, .. }) in self.transactions.iter().enumerate() {
-            if vector.get(replica).is_some_and(|last| counter <= last) {
+            let named = vector.get(replica).is_some_and(|last| counter <= last);
+            if named && !skip(transaction, *replica, *counter) {
                 seen.insert(transaction);
             }
         }

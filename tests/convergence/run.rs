@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 
-use crdt_core::Stamp;
+use crdt_core::{ReplicaId, Stamp};
 
 use crate::failure::{Failure, Property, compare};
 use crate::history::{Commit, Fault, History, Step, Sync, SyncWay, Who};
@@ -70,10 +70,13 @@ pub struct Books {
 }
 
 /// What was done since a file was set back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Doubt {
-    /// The own counter then.
+    /// The id and own counter then.
+    replica: ReplicaId,
     counter: u64,
+    /// The run that began then.
+    run: u64,
     transactions: Vec<usize>,
 }
 
@@ -117,9 +120,9 @@ impl<'h, M: Machine> Run<'h, M> {
             Step::Deliver { which, to } => self.deliver_again(*which, *to),
             Step::Restart(at) => {
                 let mut machine = self.machines.remove(*at).restart();
-                if self.books[*at].doubt.is_none() {
-                    machine.begin_run(self.random.next());
-                }
+                // Whoever is told what it wrote since it was set back is told of the last run, so that is to be the only one.
+                let run = self.books[*at].doubt.as_ref().map(|doubt| doubt.run);
+                machine.begin_run(run.unwrap_or_else(|| self.random.next()));
                 self.machines.insert(*at, machine);
                 Ok(())
             }
@@ -199,11 +202,22 @@ impl<'h, M: Machine> Run<'h, M> {
 
     /// Puts the backup in the place of the file. Whoever heals is not told: it has to find out.
     fn restore(&mut self, at: usize) -> Checked {
+        if self.backups[at].is_none() {
+            return Ok(());
+        }
+        if let Some(Doubt { counter, transactions, .. }) = self.books[at].doubt.take() {
+            // They are gone, and their dots will be used once more.
+            let nobody = self.new_identity().replica;
+            self.oracle.rename(&transactions, nobody, counter);
+        }
         let Some((backup, books)) = &mut self.backups[at] else { return Ok(()) };
         self.machines[at] = backup.backup();
         self.books[at] = books.clone();
-        self.machines[at].begin_run(self.random.next());
-        self.books[at].doubt = Some(Doubt { counter: books.counter, transactions: Vec::new() });
+        let run = self.random.next();
+        self.machines[at].begin_run(run);
+        let replica = self.machines[at].head()?.identity.replica;
+        self.books[at].doubt =
+            Some(Doubt { replica, counter: self.books[at].counter, run, transactions: Vec::new() });
         if !M::heals() || self.history.comparable {
             let identity = self.new_identity();
             self.machines[at].renew(identity)?;
@@ -224,6 +238,16 @@ impl<'h, M: Machine> Run<'h, M> {
         self.books[at].doubt.is_some()
     }
 
+    /// True for a transaction that has its dot by a fork, and that this replica cannot have seen: one of another that was set
+    /// back, or the one that it has itself made again since it was.
+    pub fn is_of_other_branch(&self, at: usize, number: usize, replica: ReplicaId, counter: u64) -> bool {
+        self.books.iter().enumerate().any(|(of, books)| {
+            let Some(doubt) = &books.doubt else { return false };
+            let since = doubt.transactions.contains(&number);
+            if of == at { doubt.replica == replica && counter > doubt.counter && !since } else { since }
+        })
+    }
+
     /// Tells a replica that was set back what nobody else can tell it now.
     pub fn settle_doubt(&mut self, at: usize) -> Checked {
         if !self.is_in_doubt(at) {
@@ -237,7 +261,7 @@ impl<'h, M: Machine> Run<'h, M> {
     /// Notices when a replica goes on under another id: then so do the transactions that it made since it was set back, and
     /// nothing else is different.
     pub fn renamed(&mut self, at: usize) -> Checked {
-        let Some(Doubt { counter, transactions }) = self.books[at].doubt.take() else {
+        let Some(Doubt { counter, transactions, .. }) = self.books[at].doubt.take() else {
             return Err(Failure::new(Property::Claims, "it was not set back, and took another id"));
         };
         let identity = self.machines[at].head()?.identity;

@@ -62,7 +62,7 @@ impl<M: Machine> Run<'_, M> {
     }
 
     /// Before a replica that was set back exchanges anything: it finds out in a session, if the other has a proof, and is
-    /// told otherwise. True when there was a session in the place of what was to be done.
+    /// told otherwise. True when what was to be done was such a session.
     fn finds_out(&mut self, sync: &Sync) -> Checked<bool> {
         let ends = [sync.from, sync.to];
         for (at, other) in [(sync.from, sync.to), (sync.to, sync.from)] {
@@ -72,12 +72,15 @@ impl<M: Machine> Run<'_, M> {
             let other_doubts = self.is_in_doubt(other);
             let [one, two] = self.machines.get_disjoint_mut([at, other]).expect("they are two");
             if !other_doubts && one.would_notice(two)? {
-                let SyncWay::Session { seed } = sync.way else {
-                    return self.converse(sync, 2 * at as u64 + other as u64);
-                };
-                return self.converse(sync, seed);
+                if let SyncWay::Session { seed } = sync.way {
+                    return self.converse(sync, seed);
+                }
+                // What is committed meanwhile, is within the exchange that follows.
+                let seed = self.history.seed ^ self.packages.len() as u64;
+                self.converse(&Sync { between: Vec::new(), ..sync.clone() }, seed)?;
             }
         }
+        // The connection may have been a bad one.
         ends.into_iter().try_for_each(|at| self.settle_doubt(at))?;
         Ok(false)
     }
@@ -116,7 +119,8 @@ impl<M: Machine> Run<'_, M> {
         let sender = &mut self.machines[sync.from];
         let (head, batch) = (sender.head()?, sender.everything()?);
         let context = sender.seen()?.into_iter().collect();
-        let checkpoint = Checkpoint { from: head.identity, cursor: head.sequence, context, batch };
+        let trail = sender.trail()?;
+        let checkpoint = Checkpoint { from: head.identity, trail, cursor: head.sequence, context, batch };
         let (seen, needs) = (self.books[sync.from].seen.clone(), Some(Seen::default()));
         Ok(Package { to: sync.to, batches: transfer.batches, checkpoint, seen, needs })
     }
@@ -146,7 +150,8 @@ impl<M: Machine> Run<'_, M> {
             let window = self.machines[sync.from].window(&place, known, documents)?;
             if let Some((cursor, context)) = window.head {
                 let from = self.machines[sync.from].head()?.identity;
-                let checkpoint = Checkpoint { from, cursor, context, batch: window.batch };
+                let trail = self.machines[sync.from].trail()?;
+                let checkpoint = Checkpoint { from, trail, cursor, context, batch: window.batch };
                 let (batches, seen) =
                     (std::mem::take(&mut transfer.batches), self.books[sync.from].seen.clone());
                 return Ok(Some(Package { to: sync.to, batches, checkpoint, seen, needs }));

@@ -117,6 +117,13 @@ impl Contact {
         }
     }
 
+    /// True when there is nothing to learn from these runs: they are as old as those that are remembered, or older, because
+    /// what came was long under way. What comes without saying of which run it is may be of a later one than is remembered:
+    /// then nothing is.
+    fn remembers(&self, trail: &Trail) -> bool {
+        if trail.number == 0 { self.trail.number == 0 } else { trail.number <= self.trail.number }
+    }
+
     /// A new life of ours counts its changes anew: what the peer has of the old one is no measure of what it has of it.
     pub(super) fn start_again(&mut self) {
         (self.own_acked, self.own_at, self.level, self.roots) = (0, 0, 0, Roots::NotCompared);
@@ -241,18 +248,31 @@ pub(super) fn heard<S: Store>(
     present: Option<&Present>,
     life: Life,
 ) -> Result<(), StoreError> {
-    match present {
-        Some(Present { heard, contact, .. }) if contact.trail != *heard => {
-            Contact { trail: heard.clone(), ..contact.clone() }.put(store, life)
-        }
-        _ => Ok(()),
+    let Some(Present { contact, heard, .. }) = present else {
+        return heard_of(store, life, &Trail::default());
+    };
+    if contact.remembers(heard) {
+        return Ok(());
+    }
+    Contact { trail: heard.clone(), ..contact.clone() }.put(store, life)
+}
+
+/// The same for what comes by another way than a session.
+pub(super) fn heard_of<S: Store>(store: &mut S, life: Life, trail: &Trail) -> Result<(), StoreError> {
+    let contact = Contact::of(store, life)?;
+    if contact.remembers(trail) {
+        Ok(())
+    } else {
+        Contact { trail: trail.clone(), ..contact }.put(store, life)
     }
 }
 
 /// After that transaction.
 pub(super) fn has_heard(present: Option<&mut Present>, cursor: u64) {
     if let Some(present) = present {
-        present.contact.trail.clone_from(&present.heard);
+        if !present.contact.remembers(&present.heard) {
+            present.contact.trail.clone_from(&present.heard);
+        }
         present.contact.sequence = present.contact.sequence.max(cursor);
     }
 }
@@ -267,21 +287,6 @@ pub(super) fn start_again<S: Store>(store: &mut S) -> Result<(), StoreError> {
 }
 
 impl<S: Store> Replica<S> {
-    /// Something of a peer came by another way than a session: remembers in which run it was when it wrote it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn heard_of(&mut self, life: Life, trail: &Trail) -> Result<(), StoreError> {
-        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
-            let contact = Contact::of(store, life)?;
-            // It may have been written long ago.
-            if contact.trail.number >= trail.number {
-                return Ok(());
-            }
-            Contact { trail: trail.clone(), ..contact }.put(store, life)
-        })
-    }
-
     /// A session with a peer has begun: it proved that it knows the key.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
-use super::runs::Runs;
+use super::runs::{Runs, Trail};
 use super::{Replica, contact, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
@@ -352,11 +352,13 @@ impl<S: Store> Replica<S> {
     /// is asked.
     ///
     /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
+    /// `trail` is of the runs of its author when it was written.
     ///
     /// # Errors
     /// Those of `next`, and [`ApplyError`]; nothing is changed.
     pub fn apply_run<E: From<ApplyError> + From<StoreError>>(
         &mut self,
+        trail: &Trail,
         mut next: impl FnMut() -> Result<RunPart, E>,
     ) -> Result<Applied, E> {
         let Self { store, collections, events, .. } = self;
@@ -379,7 +381,9 @@ impl<S: Store> Replica<S> {
             let event = if checkpoint.peer == life {
                 merge.finish(store, Origin::Peer(checkpoint.replica))?
             } else {
-                conclude(store, merge, own, &checkpoint, true)?
+                let event = conclude(store, merge, own, &checkpoint, true)?;
+                contact::heard_of(store, checkpoint.peer, trail)?;
+                event
             };
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);

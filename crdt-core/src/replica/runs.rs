@@ -81,6 +81,14 @@ pub struct Fork {
     pub(super) exact: bool,
 }
 
+impl Fork {
+    /// True when it is known where the history forked; otherwise that was there or later, so that some of what is issued again
+    /// may have been common.
+    pub const fn is_exact(&self) -> bool {
+        self.exact
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Start {
     id: u64,

@@ -193,11 +193,8 @@ fn import_into<S: Store>(
     let (dictionary, read, reached) = (Dictionary::new(), 0, (0, Fingerprint::EMPTY));
     let mut bundle =
         Bundle { frames, header: &header, head: &head, limits, claims, scope, dictionary, read, reached };
-    let applied = replica.apply_run(|| bundle.next())?;
+    let applied = replica.apply_run(&header.trail, || bundle.next())?;
     let (sequence, root) = bundle.reached;
-    if header.life != head.life {
-        replica.heard_of(header.life, &header.trail)?;
-    }
     // A cursor beyond our head is one into a history that this store has lost.
     if let Some(memory) = header.memory(head.life).filter(|memory| memory.cursor <= head.sequence) {
         replica.acknowledged(header.life, header.replica, memory.cursor)?;

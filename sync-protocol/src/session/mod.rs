@@ -503,6 +503,9 @@ impl Session {
         match message {
             Message::Want(want) => {
                 let head = replica.head()?;
+                if self.outbound.life() != Some(head.life) {
+                    return self.announce(replica);
+                }
                 // One whose changes are judged is not believed in this either.
                 if terms.writes_all
                     && let Some(fork) = replica.fork(&want.memory, want.seen_of_you)?
