@@ -1,13 +1,14 @@
 //! Sessions of the protocol over a bad connection, with commits while they run.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use crate::failure::{Failure, Property};
 use crate::history::Sync;
 use crate::machine::{Heard, Machine};
 use crate::oracle::Seen;
 use crate::random::Random;
-use crate::run::{Checked, Run};
+use crate::run::{Checked, FOUND_OUT, Run};
 
 /// One end of a connection: who sits there, its session, and what is on its way to it.
 struct End<M: Machine> {
@@ -124,6 +125,7 @@ impl<M: Machine> Run<'_, M> {
         let identity = self.machines[at].head()?.identity;
         let heard = self.machines[at].hear(&mut ends[turn].talk, message)?;
         if self.machines[at].head()?.identity.replica != identity.replica {
+            FOUND_OUT.fetch_add(1, Ordering::Relaxed);
             self.renamed(at)?;
         }
         let changed = self.adopt(at, &union)?;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::AtomicU64;
 
 use crdt_core::{ReplicaId, Stamp};
 
@@ -23,6 +24,10 @@ pub enum Watch {
 }
 
 pub type Checked<T = ()> = Result<T, Failure>;
+
+/// How often a replica found out in a session that its file had been set back: histories in which none does test less than
+/// they say.
+pub static FOUND_OUT: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// What a panic said while a history is played on this thread.
