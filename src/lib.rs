@@ -44,6 +44,7 @@
 //! | [`SyncOptions`], [`door`], [`Database::rejected`] | say who may connect and write; what becomes of a refused change |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
 //! | [`Database::parked`], [`Database::repair`], [`Database::clock`] | what a wrong clock does, and what to do about it |
+//! | [`Database::status`], [`ReplicaStatus`] | how everybody is getting on |
 //! | [`Error`] | what can go wrong, and what to do |
 //! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
@@ -103,8 +104,8 @@ pub use watch::Watch;
 pub use crdt_core::{
     ChangeEvent, ChangeKind, ClockStatus, ClockVerdict, Collection, Conflict, DocumentChange, DocumentId,
     DocumentMut, DocumentView, Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin,
-    ParkReason, ParkedChange, Payload, PeerClock, Reading, Repair, ReplicaId, Resolver, Sibling, Value,
-    Withheld, resolve,
+    ParkReason, ParkedChange, Payload, PeerClock, PeerState, PeerStatus, Reading, Renewal, Repair, ReplicaId,
+    ReplicaStatus, Resolver, Roots, SessionEnd, Sibling, Value, Withheld, resolve,
 };
 
 /// README's code, compiled and run with the tests.

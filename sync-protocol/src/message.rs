@@ -18,6 +18,7 @@
 //! | 16 | More | I need more sums |
 //! | 17 | Differ | in these slots we differ, and this I hold there |
 //! | 18 | Held | this I hold in those slots |
+//! | 19 | Restart | I go on under another id, or know that you do: let us begin again |
 
 mod reconcile;
 
@@ -28,7 +29,7 @@ pub(crate) use reconcile::{
 
 use alloc::vec::Vec;
 use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
-use crdt_core::{Dot, Fingerprint, Life, Refusal, ReplicaId};
+use crdt_core::{Dot, Fingerprint, Life, Memory, Refusal, ReplicaId, Trail};
 
 use crate::EndReason;
 use crate::door::{MAX_TOKEN_BYTES, PROOF_BYTES};
@@ -59,6 +60,8 @@ pub(crate) struct Hello {
     pub(crate) now_ms: u64,
     /// False for a store that forgets when the process ends.
     pub(crate) durable: bool,
+    /// The runs of this life.
+    pub(crate) trail: Trail,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,8 @@ pub(crate) struct Want {
     pub(crate) cursor: u64,
     /// The highest counter of the addressee's present replica id that this side has seen.
     pub(crate) seen_of_you: u64,
+    /// What this side remembers of the addressee's life.
+    pub(crate) memory: Memory,
     pub(crate) by: By,
 }
 
@@ -79,6 +84,16 @@ pub(crate) enum By {
     Reconciling,
     /// By reconciling, because the roots differ although nothing should be missing: dots are not to be trusted.
     Suspicion,
+}
+
+/// What a hello said, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub(crate) replica: ReplicaId,
+    pub(crate) life: Life,
+    pub(crate) root: Fingerprint,
+    pub(crate) sequence: u64,
+    pub(crate) trail: Trail,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +176,7 @@ pub(crate) enum Message<'a> {
     /// Up to this number.
     Heard(u64),
     Reconciling(Reconciling),
+    Restart(Restart),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -169,16 +185,17 @@ const CHUNK: u8 = 3;
 const CHECKPOINT: u8 = 4;
 const PUSH: u8 = 5;
 const ACK: u8 = 6;
-const BYE: u8 = 7;
+pub(crate) const BYE: u8 = 7;
 /// A push of one step, the sender's own, without anything else new: by far the most common message.
 const PUSH_OWN: u8 = 8;
 pub(crate) const PROOF: u8 = 9;
-const TOKEN: u8 = 10;
-const WELCOME: u8 = 11;
+pub(crate) const TOKEN: u8 = 10;
+pub(crate) const WELCOME: u8 = 11;
 const REFUSED: u8 = 12;
 const HEARD: u8 = 13;
 /// An ack after a refusal.
 const ACK_REFUSED: u8 = 14;
+const RESTART: u8 = 19;
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -196,11 +213,13 @@ impl<'a> Message<'a> {
                 put_unsigned(&mut out, hello.sequence);
                 put_unsigned(&mut out, hello.now_ms);
                 out.push(hello.durable.into());
+                put_trail(&mut out, &hello.trail);
             }
             Self::Want(want) => {
                 out.push(WANT);
                 put_unsigned(&mut out, want.cursor);
                 put_unsigned(&mut out, want.seen_of_you);
+                put_memory(&mut out, &want.memory);
                 out.push(want.by as u8);
             }
             Self::Chunk(batch) => {
@@ -274,6 +293,14 @@ impl<'a> Message<'a> {
                 put_unsigned(&mut out, *through);
             }
             Self::Reconciling(message) => message.encode(&mut out),
+            Self::Restart(restart) => {
+                out.push(RESTART);
+                out.extend_from_slice(restart.replica.as_bytes());
+                out.extend_from_slice(&restart.life.0.to_le_bytes());
+                out.extend_from_slice(&restart.root.0.to_le_bytes());
+                put_unsigned(&mut out, restart.sequence);
+                put_trail(&mut out, &restart.trail);
+            }
         }
         out
     }
@@ -294,13 +321,14 @@ impl<'a> Message<'a> {
             }
             WANT => {
                 let (cursor, seen_of_you) = (reader.unsigned("a cursor")?, reader.unsigned("a counter")?);
+                let memory = read_memory(&mut reader)?;
                 let by = match reader.byte("a way")? {
                     0 => By::Cursor,
                     1 => By::Reconciling,
                     2 => By::Suspicion,
                     tag => return Err(DecodeError::UnknownTag { what: "way", tag: tag.into() }),
                 };
-                Self::Want(Want { cursor, seen_of_you, by })
+                Self::Want(Want { cursor, seen_of_you, memory, by })
             }
             CHUNK => return Ok(Self::Chunk(reader.rest())),
             CHECKPOINT => {
@@ -366,6 +394,13 @@ impl<'a> Message<'a> {
                 return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
             }
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
+            RESTART => Self::Restart(Restart {
+                replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+                life: Life(u64::from_le_bytes(reader.array("a life")?)),
+                root: read_root(&mut reader)?,
+                sequence: reader.unsigned("a sequence")?,
+                trail: read_trail(&mut reader)?,
+            }),
             tag => match Reconciling::decode(tag, &mut reader) {
                 Some(message) => Self::Reconciling(message?),
                 None => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
@@ -386,11 +421,46 @@ fn read_hello(reader: &mut Reader<'_>) -> Result<Hello, DecodeError> {
         sequence: reader.unsigned("a sequence")?,
         now_ms: reader.unsigned("a time")?,
         durable: read_bool(reader)?,
+        trail: read_trail(reader)?,
     })
 }
 
 fn read_root(reader: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {
     Ok(Fingerprint(u128::from_le_bytes(reader.array("a root")?)))
+}
+
+/// The number of the last run, how many are told of, and these.
+pub(crate) fn put_trail(out: &mut Vec<u8>, trail: &Trail) {
+    put_unsigned(out, trail.number);
+    put_unsigned(out, trail.runs.len() as u64);
+    for run in &trail.runs {
+        out.extend_from_slice(&run.to_le_bytes());
+    }
+}
+
+pub(crate) fn read_trail(reader: &mut Reader<'_>) -> Result<Trail, DecodeError> {
+    let number = reader.unsigned("the number of a run")?;
+    let count = reader.count("runs")?;
+    if count > Trail::TOLD || count as u64 > number {
+        return Err(DecodeError::Invalid("more runs than there can be"));
+    }
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        runs.push(u32::from_le_bytes(reader.array("a run")?));
+    }
+    Ok(Trail { number, runs })
+}
+
+pub(crate) fn put_memory(out: &mut Vec<u8>, memory: &Memory) {
+    put_trail(out, &memory.trail);
+    put_unsigned(out, memory.claimed);
+    put_unsigned(out, memory.cursor);
+}
+
+pub(crate) fn read_memory(reader: &mut Reader<'_>) -> Result<Memory, DecodeError> {
+    let trail = read_trail(reader)?;
+    let claimed = reader.unsigned("a counter")?;
+    Ok(Memory { trail, claimed, cursor: reader.unsigned("a cursor")? })
 }
 
 fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
@@ -443,6 +513,8 @@ mod tests {
         let root = Fingerprint(u128::MAX - 5);
         let holdings =
             vec![Holding::Nothing, Holding::Document { check: 200, dots: dots.clone() }, Holding::Something];
+        let trail = Trail { number: u64::MAX, runs: vec![1, 2, 3, u32::MAX] };
+        let memory = Memory { trail: trail.clone(), claimed: u64::MAX, cursor: u64::MAX };
         vec![
             Message::Hello(Hello {
                 namespace: [9; 16],
@@ -453,9 +525,15 @@ mod tests {
                 sequence: u64::MAX,
                 now_ms: u64::MAX,
                 durable: true,
+                trail: trail.clone(),
             }),
-            Message::Want(Want { cursor: 5, seen_of_you: 6, by: By::Cursor }),
-            Message::Want(Want { cursor: 0, seen_of_you: u64::MAX, by: By::Suspicion }),
+            Message::Want(Want {
+                cursor: u64::MAX,
+                seen_of_you: u64::MAX,
+                memory: memory.clone(),
+                by: By::Cursor,
+            }),
+            Message::Want(Want { cursor: 0, seen_of_you: 0, memory: Memory::default(), by: By::Suspicion }),
             Message::Chunk(&[1, 2, 3]),
             Message::Checkpoint(Checkpoint { sequence: 9, root, context: dots.clone(), batch: &[4, 5] }),
             Message::Push(Push { steps: 1, own: 1, context: vec![], batch: &[6] }),
@@ -490,6 +568,13 @@ mod tests {
                 holdings: holdings.clone(),
             })),
             Message::Reconciling(Reconciling::Held(Held { round: 3, last: true, holdings })),
+            Message::Restart(Restart {
+                replica: ReplicaId::from_u64(3),
+                life: Life(u64::MAX),
+                root,
+                sequence: u64::MAX,
+                trail,
+            }),
         ]
     }
 

@@ -3,9 +3,11 @@
 
 mod support;
 
-use crdt_core::{Checkpoint, DocumentId, Dot, Life, MemoryStore, Replica, ReplicaId, VersionVector};
+use crdt_core::{Checkpoint, DocumentId, Dot, Life, MemoryStore, Replica, ReplicaId, Spare, VersionVector};
 use support::{START_MS, assert_equal, edit, replica, set, title};
-use sync_protocol::bundle::{ExportError, For, ImportError, Imported, Missing, export, import};
+use sync_protocol::bundle::{
+    ExportError, For, ImportError, Imported, Missing, export, import, import_or_heal,
+};
 use sync_protocol::drive::{Endpoint, exchange_in_memory, pump};
 use sync_protocol::{Config, Session, Way};
 
@@ -26,7 +28,7 @@ fn anyone(replica: &mut Memory) -> Vec<u8> {
 /// What came after a position of the change order, as if a peer had acknowledged it.
 fn after(replica: &mut Memory, sequence: u64) -> Vec<u8> {
     let peer = 9_000 + sequence;
-    replica.acknowledged(Life(peer), ReplicaId::from_u64(peer), sequence, (0, 0)).unwrap();
+    replica.acknowledged(Life(peer), ReplicaId::from_u64(peer), sequence).unwrap();
     exported(replica, &For::Peer(ReplicaId::from_u64(peer)))
 }
 
@@ -272,8 +274,9 @@ fn after_a_new_identity_a_bundle_for_a_peer_leaves_no_gap() {
     assert_equal(&mut a, &mut b);
 }
 
+/// Positions of the change order that are lost will be taken by other changes, also when nothing of one's own is lost.
 #[test]
-fn an_ack_of_what_this_store_has_lost_is_not_believed() {
+fn an_ack_of_what_this_store_has_lost_proves_that_it_was_set_back() {
     let (mut a, mut b) = (replica(1), replica(2));
     set(&mut a, 1, 0, "title", "one");
     let backup = a.store_mut().clone();
@@ -283,7 +286,13 @@ fn an_ack_of_what_this_store_has_lost_is_not_believed() {
     exchange_in_memory(&mut a, &mut b, START_MS).unwrap();
     let of_b = anyone(&mut b);
     let mut a = support::declared(Replica::new(backup));
-    taken(&mut a, &of_b);
+    let mut without = support::declared(Replica::new(a.store_mut().clone()));
+    taken(&mut without, &of_b);
+    assert_eq!(without.peer(Life(2)).unwrap().unwrap().acked, 0, "not believed, where there is no other id");
+    let spare = Spare { replica: ReplicaId::from_u64(11), life: Life(11) };
+    let imported = import_or_heal(&mut a, of_b.as_slice(), spare, START_MS).unwrap();
+    assert_eq!((imported.missing, imported.in_sync), (None, true));
+    assert_eq!(imported.renewed.map(|renewal| (renewal.now, renewal.reissued)), Some((spare.replica, 0)));
     assert_eq!(a.peer(Life(2)).unwrap().unwrap().acked, 0, "of another history");
 }
 
@@ -350,7 +359,7 @@ fn what_is_committed_during_an_export_is_part_of_it() {
             For::Anyone
         } else {
             taken(&mut b, &anyone(&mut a));
-            a.acknowledged(Life(2), ReplicaId::from_u64(2), from, (0, 0)).unwrap();
+            a.acknowledged(Life(2), ReplicaId::from_u64(2), from).unwrap();
             For::Peer(ReplicaId::from_u64(2))
         };
         let mut busy = Busy { replica: a, turn: 0, turns };

@@ -16,6 +16,8 @@ pub struct History {
     pub schemas: Vec<Schema>,
     pub docs: Vec<Doc>,
     pub steps: Vec<Step>,
+    /// Machines of two kinds play it, so whoever is set back is told so at once.
+    pub comparable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -94,7 +96,7 @@ impl History {
         let ids = 1 + random.below(2) as u64;
         let docs =
             COLLECTIONS.into_iter().flat_map(|collection| (1..=ids).map(move |id| Doc { collection, id }));
-        let mut history = Self { seed, schemas, docs: docs.collect(), steps: Vec::new() };
+        let mut history = Self { seed, schemas, docs: docs.collect(), steps: Vec::new(), comparable: false };
         let mut clocks: Vec<WallClock> = (0..replicas).map(|_| WallClock::some(&mut random)).collect();
         for _ in 0..steps {
             let step = history.some_step(&mut random, &mut clocks);
@@ -117,6 +119,7 @@ impl History {
             step => vec![step],
         };
         self.steps = self.steps.into_iter().flat_map(whole).collect();
+        self.comparable = true;
         self
     }
 

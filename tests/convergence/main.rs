@@ -49,6 +49,7 @@ mod translate;
 mod words;
 
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use arguments::{Arguments, Wish};
@@ -70,6 +71,12 @@ fn main() -> ExitCode {
     let began = Instant::now();
     println!("{histories} histories of {steps} steps from seed {seed}");
     let mut count = campaign::histories(histories, steps, seed);
+    let found_out = run::FOUND_OUT.load(Ordering::Relaxed);
+    println!("{found_out} times a replica found out in a session that its file had been set back");
+    if found_out == 0 && histories >= 100 && steps >= 100 {
+        println!("FAILED: that should happen in every tenth history");
+        count.add(campaign::Count { passed: 0, failed: 1 });
+    }
     if twins > 0 {
         println!("{twins} histories on the library and the model, cell by cell");
         count.add(campaign::each_seed(twins, seed, |seed| mutants::twins(seed, steps)));

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
-use super::{Replica, transact, undo};
+use super::runs::{Runs, Trail};
+use super::{Replica, contact, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
 use crate::event::{ChangeEvent, Origin};
@@ -293,7 +294,8 @@ impl<S: Store> Replica<S> {
         has_staged: bool,
     ) -> Result<Applied, ApplyError> {
         let horizon = self.horizon();
-        let Self { store, collections, limits, events, .. } = self;
+        let (peer, cursor) = (checkpoint.peer, checkpoint.cursor);
+        let Self { store, collections, limits, events, present, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
@@ -340,13 +342,20 @@ impl<S: Store> Replica<S> {
             if index > 0 {
                 store.clear_staged(checkpoint.peer)?;
             }
+            if judgement.is_none() {
+                check_own(store, &merge, own)?;
+            }
             let (cells, before) = (merge.cells, merge.sequence());
             let event = conclude(store, merge, own, &checkpoint, judgement.is_none())?;
+            contact::heard(store, present.get(&peer), peer)?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             Ok((Applied { sequence, cells, refused, held: false }, event))
         })?;
+        if !applied.held {
+            contact::has_heard(present.get_mut(&peer), cursor);
+        }
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
@@ -358,11 +367,13 @@ impl<S: Store> Replica<S> {
     /// is asked.
     ///
     /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
+    /// `trail` is of the runs of its author when it was written.
     ///
     /// # Errors
     /// Those of `next`, and [`ApplyError`]; nothing is changed.
     pub fn apply_run<E: From<ApplyError> + From<StoreError>>(
         &mut self,
+        trail: &Trail,
         mut next: impl FnMut() -> Result<RunPart, E>,
     ) -> Result<Applied, E> {
         let horizon = self.horizon();
@@ -380,12 +391,15 @@ impl<S: Store> Replica<S> {
             if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
                 return Err(ApplyError::Forked.into());
             }
+            check_own(store, &merge, own)?;
             let (cells, before) = (merge.cells, merge.sequence());
             // What was once written here comes back: that makes no peer of oneself.
             let event = if checkpoint.peer == life {
                 merge.finish(store, Origin::Peer(checkpoint.replica))?
             } else {
-                conclude(store, merge, own, &checkpoint, true)?
+                let event = conclude(store, merge, own, &checkpoint, true)?;
+                contact::heard_of(store, checkpoint.peer, trail)?;
+                event
             };
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
@@ -449,34 +463,6 @@ impl<S: Store> Replica<S> {
     pub fn peer(&mut self, life: Life) -> Result<Option<PeerRecord>, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| store.peer(life))
     }
-
-    /// Notes how far into our change order a peer has said to have durably applied; and how far into its own that
-    /// takes us, under a scope, because the steps up to there are nothing but what we sent. Both only move up.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn acknowledged(
-        &mut self,
-        life: Life,
-        replica: ReplicaId,
-        sequence: u64,
-        passed: (u64, u64),
-    ) -> Result<(), StoreError> {
-        let (cursor, scope) = passed;
-        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
-            let known = store.peer(life)?.unwrap_or(PeerRecord {
-                life,
-                replica,
-                cursor: 0,
-                acked: 0,
-                scope,
-                claimed: 0,
-            });
-            let acked = known.acked.max(sequence.min(store.head()?.sequence));
-            let cursor = if known.scope == scope { known.cursor.max(cursor) } else { known.cursor };
-            store.set_peer(&PeerRecord { replica, cursor, acked, ..known })
-        })
-    }
 }
 
 fn session_key(peer: Life) -> Vec<u8> {
@@ -489,6 +475,14 @@ pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -
         return Err(ApplyError::Superseded);
     }
     Ok(())
+}
+
+/// Fails when something came that was written under our own id, and was not known here: then somebody else writes under it,
+/// or this store has lost something. One that follows a server is told of its own changes after it took them back; and one
+/// that keeps no runs could not say what it has written since.
+fn check_own<S: Store>(store: &mut S, merge: &Merge<'_>, own: Dot) -> Result<(), ApplyError> {
+    let forked = merge.has_dot_of(own.replica) && !store.head()?.follows;
+    if forked && Runs::of(store)?.present() > 0 { Err(ApplyError::Forked) } else { Ok(()) }
 }
 
 /// A batch that was put aside, read.
@@ -569,9 +563,9 @@ pub enum ApplyError {
     /// A staged batch is damaged: drop it and sync again.
     #[error("a batch that was put aside is damaged: {0}")]
     Staged(#[from] DecodeError),
-    /// The peer has seen transactions of ours that we do not know: this store is a restored or copied one. Draw a new
-    /// identity with [`Replica::renew_identity`] and sync again.
-    #[error("the peer has seen more of this replica than it has itself; it needs a new identity")]
+    /// The peer has transactions of ours that we do not know: this store is a restored or copied one. Go on under another
+    /// id with [`Replica::heal`], and sync again.
+    #[error("the peer has something of this replica that it does not have itself; it needs a new identity")]
     Forked,
     /// So much of what the peer brought was refused, and it never took notice, that no more is noted. Let it sync with a
     /// version that takes refusals back, or give it the rights.

@@ -10,7 +10,7 @@ use crate::fingerprint::Fingerprints;
 use crate::schema::Collections;
 use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Head, LogRecord, Store, StoreError};
-use crate::{Collection, Dot, Fingerprint, Lattice as _};
+use crate::{Collection, Dot, Fingerprint, Lattice as _, ReplicaId};
 
 /// The cells that were replaced, by the change that replaced them.
 pub(super) type Replaced = SmallMap<Dot, SmallMap<Address, Document>>;
@@ -132,6 +132,12 @@ impl<'m> Merge<'m> {
             self.changes.push(describe(address, collection, existed, &shown, fields));
         }
         Ok(shown)
+    }
+
+    /// True when a cell that was set by this replica has changed something.
+    pub(super) fn has_dot_of(&self, replica: ReplicaId) -> bool {
+        let next = self.dots.iter_from(&Dot::new(replica, 0)).next();
+        next.is_some_and(|(dot, ())| dot.replica == replica)
     }
 
     /// The last position of the change order.

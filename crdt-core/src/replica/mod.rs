@@ -19,19 +19,30 @@
 //! | `clocks.rs` | what time it is, and what is shown when it comes |
 //! | `offsets.rs` | whose clock is wrong |
 //! | `repair.rs` | what a wrong clock spoiled is written again |
+//! | `runs.rs`, `totals.rs` | finding out that the history forked, and where; what had been counted there |
+//! | `heal.rs`, `renewals.rs` | going on under another id after that |
+//! | `contact.rs`, `marks.rs`, `status.rs` | how the sessions with peers went, and how far everybody is |
 
 mod clocks;
+mod contact;
 mod exchange;
+mod heal;
+mod marks;
 mod merge;
 mod offsets;
 mod park;
 mod reconcile;
 mod refuse;
 mod reject;
+mod renewals;
 mod repair;
+mod runs;
+mod status;
+mod totals;
 mod undo;
 
 pub use clocks::{ParkReason, ParkedChange};
+pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
@@ -41,7 +52,10 @@ pub use park::shown_instead;
 pub use reconcile::{Holding, Sums};
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
+pub use renewals::{Renewal, Spare};
 pub use repair::{Repair, RepairError};
+pub use runs::{Fork, Memory, Trail};
+pub use status::{PeerState, PeerStatus, ReplicaStatus};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -51,6 +65,7 @@ use crate::document::{Address, Document, DocumentId, DocumentView};
 use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::schema::Collections;
+use crate::small_map::SmallMap;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 use crate::transaction::{Transaction, Written};
 use crate::{Change, Clock, ClockError, Collection, Dot, Hlc, Name, ReplicaId, VersionVector};
@@ -88,6 +103,14 @@ pub struct Replica<S> {
     events: Option<Vec<ChangeEvent>>,
     /// `None` for a replica that asks nobody for the time, and parks nothing.
     time: Option<Time>,
+    /// The run that has begun, until it is written down.
+    run: Option<u64>,
+    /// The peers with whom a session is open here.
+    present: SmallMap<Life, contact::Present>,
+    /// Own transactions that a durable peer has acknowledged to this process.
+    kept: u64,
+    /// When the time of a commit was marked last.
+    marked_ms: Option<u64>,
 }
 
 /// A commit that took effect.
@@ -127,7 +150,17 @@ pub enum CommitError<E> {
 impl<S: Store> Replica<S> {
     /// A replica of what the store holds.
     pub fn new(store: S) -> Self {
-        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None, time: None }
+        Self {
+            store,
+            collections: Collections::default(),
+            limits: Limits::DEFAULT,
+            events: None,
+            time: None,
+            run: None,
+            present: SmallMap::new(),
+            kept: 0,
+            marked_ms: None,
+        }
     }
 
     /// Declares a collection, or declares it anew. Stored state does not change.
@@ -171,7 +204,7 @@ impl<S: Store> Replica<S> {
         self.tick(now_ms)?;
         let horizon = self.horizon();
         let now_ms = horizon.map_or(now_ms, |horizon| horizon.now_ms);
-        self.write(durability, |store, collections, limits, head| {
+        self.write(durability, now_ms, |store, collections, limits, head| {
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
             let began = clock.tick(now_ms)?;
             let latest = horizon.map_or(Hlc::MAX, |horizon| horizon.bound.latest(began.stamp.hlc));
@@ -188,22 +221,28 @@ impl<S: Store> Replica<S> {
     fn write<T, E: From<StoreError>>(
         &mut self,
         durability: Durability,
+        now_ms: u64,
         plan: impl FnOnce(&mut S, &Collections, &Limits, &Head) -> Result<Plan<T>, E>,
     ) -> Result<Committed<T>, E> {
-        let Self { store, collections, limits, events, .. } = self;
+        let Self { store, collections, limits, events, run, kept, marked_ms, .. } = self;
+        let marks = marked_ms.is_none_or(|last| now_ms.abs_diff(last) >= marks::APART_MS);
         let write = |store: &mut S| -> Result<_, E> {
             let mut head = store.head()?;
             let Plan { value, change, clock, written } = plan(store, collections, limits, &head)?;
             if written.is_empty() {
                 return Ok((Committed { value, dot: None, durability }, None));
             }
+            if let Some(run) = *run {
+                runs::enter(store, &head, run)?;
+            }
             (head.counter, head.hlc) = (change.counter, clock);
-            let follows = head.follows;
+            let (follows, own) = (head.follows, head.replica);
             let mut merge = Merge::new(&mut head, collections, events.is_some(), None);
             if follows {
                 merge.keep_replaced();
             }
             for one in written {
+                totals::keep(store, own, *kept, &one.address, &one.before, &one.delta)?;
                 let shown = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert!(
                     one.after.is_none_or(|after| after == *shown),
@@ -217,10 +256,19 @@ impl<S: Store> Replica<S> {
             let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
             undo::keep(store, head.sequence, &replaced)?;
+            if marks {
+                marks::set(store, head.sequence, now_ms)?;
+            }
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };
         let (committed, event) = transact(store, Access::Write, durability, write)?;
+        if committed.dot.is_some() {
+            *run = None;
+            if marks {
+                *marked_ms = Some(now_ms);
+            }
+        }
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
@@ -392,8 +440,12 @@ pub fn renew_identity<S: Store>(
     for peer in store.peers()?.into_iter().filter(|peer| peer.acked > 0) {
         store.set_peer(&PeerRecord { acked: 0, ..peer })?;
     }
+    let was = head.replica;
     (head.replica, head.life, head.counter, head.offered) = (replica, life, 0, 0);
-    store.set_head(head)
+    store.set_head(head)?;
+    contact::start_again(store)?;
+    runs::start_again(store, head)?;
+    renewals::note(store, Renewal { was, now: replica, at_ms: None, reissued: 0, miscounted: false })
 }
 
 /// Runs `work` in a transaction: committed when it succeeds, rolled back when it fails or panics.

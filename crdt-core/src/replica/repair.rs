@@ -146,7 +146,7 @@ impl<S: Store> Replica<S> {
         choose: Choose<'_>,
     ) -> Result<Committed<u64>, RepairError> {
         let horizon = self.horizon();
-        self.write(durability, |store, _, _, head| {
+        self.write(durability, wall_ms, |store, _, _, head| {
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
             let mut change = clock.tick(horizon.map_or(wall_ms, |horizon| horizon.now_ms))?;
             let bound = horizon.map_or(ReceiveBound::default(), |horizon| horizon.bound);

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use crdt_core::codec::{Dictionary, encode_batch};
 use crdt_core::{
-    Address, Document, Dot, Head, Position, Replica, ReplicaId, Store, StoreError, VersionVector,
+    Address, Document, Dot, Head, PeerRecord, Position, Replica, ReplicaId, Store, StoreError, Trail,
+    VersionVector,
 };
 
 use super::format::{Acks, Base, End, Header, MAX_ACKS};
@@ -72,7 +73,7 @@ pub fn export(
     out: impl Write,
     now_ms: u64,
 ) -> Result<Exported, ExportError> {
-    let (head, base, acks) = replica.with(|replica| plan(replica, audience))?;
+    let Plan { head, trail, base, acks } = replica.with(|replica| plan(replica, audience))?;
     if head.follows {
         return Err(ExportError::Follows);
     }
@@ -82,6 +83,7 @@ pub fn export(
         replica: head.replica,
         life: head.life,
         written_ms: now_ms,
+        trail,
         base,
         acks,
     };
@@ -118,8 +120,15 @@ pub fn export(
 }
 
 /// From where on, and what is told of peers.
-fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<(Head, Base, Acks), StoreError> {
-    let (head, peers) = (replica.head()?, replica.peers()?);
+struct Plan {
+    head: Head,
+    trail: Trail,
+    base: Base,
+    acks: Acks,
+}
+
+fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<Plan, StoreError> {
+    let ((head, trail), peers) = (replica.introduction()?, replica.peers()?);
     let is_addressee = |id: ReplicaId| !matches!(audience, For::Peer(peer) if *peer != id);
     let base = match audience {
         For::Holder(seen) => Base::Seen(seen.iter().collect()),
@@ -135,8 +144,11 @@ fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<(Head, Bas
         }
     };
     let told = peers.iter().filter(|peer| peer.cursor > 0 && is_addressee(peer.replica));
-    let acks = told.map(|peer| (peer.life, peer.cursor)).take(MAX_ACKS).collect();
-    Ok((head, base, acks))
+    let mut acks = Acks::new();
+    for PeerRecord { life, .. } in told.take(MAX_ACKS) {
+        acks.push((*life, replica.remembered(*life)?));
+    }
+    Ok(Plan { head, trail, base, acks })
 }
 
 struct CellWriter<W> {

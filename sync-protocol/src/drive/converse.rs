@@ -122,6 +122,8 @@ pub async fn converse(
         }
     };
     talk.tell();
+    let now_ms = talk.now_ms();
+    talk.replica.with(|replica| talk.session.finish(replica, now_ms));
     result
 }
 

@@ -69,6 +69,7 @@ pub fn exchange(
             let _ = speak(session, replica, stream, &now_ms);
         }
     }
+    replica.with(|replica| session.finish(replica, now_ms()));
     result
 }
 

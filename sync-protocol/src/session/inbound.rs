@@ -73,7 +73,8 @@ impl Inbound {
             && hello.sequence > 0
             && head.sequence > 0;
         let by = if reconciles { By::Reconciling } else { By::Cursor };
-        Ok(Want { cursor: self.cursor, seen_of_you: self.peer_counter, by })
+        let memory = replica.remembered(hello.life)?;
+        Ok(Want { cursor: self.cursor, seen_of_you: self.peer_counter, memory, by })
     }
 
     pub(super) fn chunk<S: Store>(
@@ -252,6 +253,13 @@ impl Inbound {
     /// The peer has heard, and starts again.
     pub(super) fn let_go(&mut self) {
         (self.hold, self.unapplied, self.dictionary) = (Hold::Ready, None, Dictionary::new());
+    }
+
+    /// One of the two goes on under another id: everything is asked for anew.
+    pub(super) fn begin_again(&mut self) {
+        let hold = if self.may_hold() { Hold::Ready } else { Hold::Never };
+        let Self { scope, reads_all, session, .. } = *self;
+        *self = Self { scope, reads_all, session, hold, ..Self::default() };
     }
 
     pub(super) const fn caught_up(&self) -> bool {

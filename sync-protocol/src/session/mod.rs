@@ -6,6 +6,7 @@ mod inbound;
 mod outbound;
 mod reconcile;
 mod refusals;
+mod renewal;
 mod status;
 
 pub use reconcile::Reconciled;
@@ -16,7 +17,9 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
+use crdt_core::{
+    Acknowledged, Fingerprint, Head, Judgement, Life, Memory, Refusal, Replica, Spare, Store, Trail,
+};
 
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
@@ -36,12 +39,21 @@ pub struct Config {
     pub durable: bool,
     /// How long to wait for a peer that owes an answer, in milliseconds.
     pub timeout_ms: u64,
+    /// 192 random bits, new for every session: under which id to go on if this store turns out to be a copy or to have been
+    /// set back. Without them the session fails with [`SessionError::Forked`] then.
+    pub spare: Option<Spare>,
 }
 
 impl Config {
     /// The usual settings: a durable store, 30 s of patience.
     pub const fn new(nonce: u64) -> Self {
-        Self { nonce, durable: true, timeout_ms: 30_000 }
+        Self { nonce, durable: true, timeout_ms: 30_000, spare: None }
+    }
+
+    /// Heals a fork within the session; see [`Config::spare`].
+    pub const fn spare(mut self, spare: Spare) -> Self {
+        self.spare = Some(spare);
+        self
     }
 }
 
@@ -95,6 +107,11 @@ pub struct Session {
     reconcile: Reconcile,
     /// What was done because the roots differed: reconciled, then sent everything.
     repairs: u8,
+    /// The life and runs that our hello told of.
+    told: (Option<Life>, Trail),
+    renewal: renewal::Renewing,
+    /// Under which name it is noted how the session goes, once it is.
+    noted: Option<Life>,
 }
 
 /// What becomes of a change that the peer refuses.
@@ -140,6 +157,9 @@ impl Session {
             last_heard_ms: now_ms,
             reconcile: Reconcile::default(),
             repairs: 0,
+            told: (None, Trail::default()),
+            renewal: renewal::Renewing::default(),
+            noted: None,
         }
     }
 
@@ -193,13 +213,14 @@ impl Session {
                 return Ok(None);
             }
             if self.hello.is_none() {
-                let head = replica.head()?;
-                self.make_hello(&head, replica.now_ms().unwrap_or(now_ms));
+                let (head, trail) = replica.introduction()?;
+                self.make_hello(&head, trail, replica.now_ms().unwrap_or(now_ms));
             }
             self.hello_sent = true;
             let hello = self.hello.clone().unwrap_or_default();
             return Ok(Some(self.sent(hello)));
         }
+        self.note_end(replica, now_ms);
         // It may have heard in another session.
         self.release(replica)?;
         if self.control.is_empty()
@@ -213,9 +234,15 @@ impl Session {
         let mut message = match (self.control.pop_front(), peer.rights()) {
             (Some(message), _) => message,
             (None, Some((rights, terms))) if self.ended.is_none() => {
-                match self.outbound.next_message(replica, &self.echoes, rights, terms)? {
-                    Some(message) => message,
-                    None => return Ok(None),
+                match self.outbound.next_message(replica, &self.echoes, rights, terms) {
+                    Ok(Some(message)) => message,
+                    Ok(None) => return Ok(None),
+                    // Another session, or another process, has found out that this store is a copy.
+                    Err(SessionError::IdentityChanged) => {
+                        self.announce(replica)?;
+                        return self.transmit(replica, now_ms);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             _ => return Ok(None),
@@ -227,7 +254,8 @@ impl Session {
         Ok(Some(self.sent(message)))
     }
 
-    fn make_hello(&mut self, head: &Head, now_ms: u64) {
+    fn make_hello(&mut self, head: &Head, trail: Trail, now_ms: u64) {
+        self.told = (Some(head.life), trail.clone());
         let hello = Message::Hello(Hello {
             namespace: *head.namespace.id(),
             replica: head.replica,
@@ -238,6 +266,7 @@ impl Session {
             sequence: head.sequence,
             now_ms,
             durable: self.config.durable,
+            trail,
         });
         let (mut message, mut greeting) = (hello.encode(), Seal::of_greeting(&head.namespace));
         greeting.close(&mut message);
@@ -286,6 +315,7 @@ impl Session {
         self.traffic.messages_received += 1;
         self.traffic.bytes_received += message.len() as u64;
         self.last_heard_ms = now_ms;
+        self.note_end(replica, now_ms);
         Ok(())
     }
 
@@ -296,20 +326,15 @@ impl Session {
         message: &[u8],
         now_ms: u64,
     ) -> Result<(), SessionError> {
-        let head = replica.head()?;
+        let (head, trail) = replica.introduction()?;
         let hello = read_hello(&head.namespace, message)?;
-        if hello.life == head.life {
-            return Err(if hello.nonce == self.config.nonce {
-                SessionError::Echo
-            } else {
-                SessionError::SameLife
-            });
-        }
         if self.hello.is_none() {
-            self.make_hello(&head, replica.now_ms().unwrap_or(now_ms));
+            self.make_hello(&head, trail, replica.now_ms().unwrap_or(now_ms));
         }
         self.greeted_ms = now_ms;
+        self.check_life(&head, &hello)?;
         self.outbound.greet(&head, &hello);
+        self.outbound.tell_life(self.told.0);
         let peer = Peer::new(&head.namespace, hello, message, self.config.nonce);
         let our_hello = self.hello.as_deref().unwrap_or_default();
         self.control.push_back(peer.proof(&head.namespace, our_hello, self.guard.is_some()));
@@ -354,10 +379,19 @@ impl Session {
                 }
                 self.end(reason);
             }
+            Message::Restart(restart) => self.restarted(replica, restart, now_ms)?,
             _ if peer.rights().is_none() || peer.welcome().is_none() => {
                 return Err(SessionError::Unexpected("a message before the handshake was over"));
             }
-            message => self.exchange(replica, message)?,
+            // Said before the peer knew that one of the two has another id.
+            _ if self.renewal.waits() => {}
+            message => match self.exchange(replica, message, now_ms) {
+                Err(SessionError::Forked) => {
+                    let fork = replica.forked(None)?;
+                    self.renew(replica, fork, now_ms)?;
+                }
+                done => done?,
+            },
         }
         if let Some(peer) = &mut self.peer {
             peer.receives.accept();
@@ -373,11 +407,12 @@ impl Session {
         guarded: bool,
         now_ms: u64,
     ) -> Result<(), SessionError> {
+        let renews = self.has_same_life();
         let skew_ms = self.measure_clock(replica, now_ms)?;
         let peer = self.peer.as_mut().expect("greeted");
         let admits = self.guard.is_none();
         self.inbound.read_by_all(admits);
-        let want = if admits && !guarded {
+        let want = if admits && !guarded && !renews {
             Some(self.inbound.greet(replica, &peer.hello, 0, self.config.nonce)?)
         } else {
             None
@@ -395,7 +430,10 @@ impl Session {
             peer.welcomed(Terms::OPEN);
         }
         self.ask(want);
-        Ok(())
+        if renews {
+            return self.part_from_copy(replica, now_ms);
+        }
+        if admits { self.meet(replica, now_ms) } else { Ok(()) }
     }
 
     /// Asks our guard about the peer's token.
@@ -420,12 +458,9 @@ impl Session {
                 self.inbound.hold_while(obeys, refused > 0);
                 self.inbound.read_by_all(rights.terms().reads == Reads::Everything);
                 let want = match peer.welcome() {
-                    Some(welcome) if !self.inbound.holds() => Some(self.inbound.greet(
-                        replica,
-                        &peer.hello,
-                        welcome.reads.scope(),
-                        self.config.nonce,
-                    )?),
+                    Some(welcome) if !self.inbound.holds() && !self.renewal.waits() => Some(
+                        self.inbound.greet(replica, &peer.hello, welcome.reads.scope(), self.config.nonce)?,
+                    ),
                     _ => None,
                 };
                 let terms = peer.admit(rights);
@@ -433,6 +468,7 @@ impl Session {
                 let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
                 self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
                 self.ask(want);
+                self.meet(replica, now_ms)?;
             }
             Err(refusal) => {
                 let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
@@ -456,7 +492,7 @@ impl Session {
             return Err(SessionError::MustFollow);
         }
         let want = match peer.rights() {
-            Some(_) if !self.inbound.holds() => {
+            Some(_) if !self.inbound.holds() && !self.renewal.waits() => {
                 Some(self.inbound.greet(replica, &peer.hello, welcome.scope, self.config.nonce)?)
             }
             _ => None,
@@ -474,6 +510,7 @@ impl Session {
         &mut self,
         replica: &mut Replica<S>,
         message: Message<'_>,
+        now_ms: u64,
     ) -> Result<(), SessionError> {
         let (obeys, expects_sums) = (self.obeys(), self.expects_sums());
         let peer = self.peer.as_mut().expect("greeted");
@@ -486,9 +523,17 @@ impl Session {
         match message {
             Message::Want(want) => {
                 let head = replica.head()?;
+                if self.outbound.life() != Some(head.life) {
+                    return self.announce(replica);
+                }
                 // One whose changes are judged is not believed in this either.
-                if want.seen_of_you > head.counter && terms.writes_all {
-                    return Err(SessionError::Forked);
+                if terms.writes_all
+                    && let Some(fork) = replica.fork(&want.memory, want.seen_of_you)?
+                {
+                    // Without another id there is one way only that leads on: where nothing of ours is lost.
+                    if self.config.spare.is_some() || want.seen_of_you > head.counter {
+                        return self.renew(replica, fork, now_ms);
+                    }
                 }
                 if terms.reads != Reads::Everything {
                     // That its root is ours would tell such a peer that it has guessed what is hidden.
@@ -531,12 +576,12 @@ impl Session {
                 let (replica_id, life) = (peer.hello.replica, peer.hello.life);
                 let more = self.outbound.acknowledged(&ack)?;
                 if more {
-                    replica.acknowledged(
-                        life,
-                        replica_id,
-                        ack.sequence,
-                        self.inbound.after_echo(ack.echo_steps),
-                    )?;
+                    let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
+                    let passed = self.inbound.after_echo(ack.echo_steps);
+                    let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, now_ms };
+                    if !replica.acknowledged_at(life, replica_id, acked)? {
+                        return self.announce(replica);
+                    }
                     self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
                 }
                 self.inbound.echoed(ack.echo_steps);
@@ -576,6 +621,7 @@ impl Session {
             | Message::Proof(_)
             | Message::Token(_)
             | Message::Welcome(_)
+            | Message::Restart(_)
             | Message::Bye(..) => unreachable!("taken by the caller"),
         }
         Ok(())
@@ -620,6 +666,9 @@ impl Session {
         let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
         if let Some(sequence) = applied.sequence {
             self.echoes.push(sequence);
+            if let Some(life) = self.noted {
+                replica.came_from(life, sequence);
+            }
             // To others it would tell whether what they wrote blindly made a difference.
             echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
         }
@@ -658,7 +707,14 @@ impl Session {
             return;
         }
         let Ok(head) = replica.head() else { return };
-        if !self.outbound.has_told(&head) || head.root == peer_root {
+        if !self.outbound.has_told(&head) {
+            return;
+        }
+        let equal = head.root == peer_root;
+        if let Some(life) = self.noted {
+            replica.compared(life, equal, head.sequence);
+        }
+        if equal {
             return;
         }
         self.events.push_back(SessionEvent::RootsDiffer { repairing: self.repairs < 2 });
@@ -673,7 +729,7 @@ impl Session {
             _ => return,
         };
         self.repairs += 1;
-        self.ask(Some(Want { cursor: 0, seen_of_you: 0, by }));
+        self.ask(Some(Want { cursor: 0, seen_of_you: 0, memory: Memory::default(), by }));
     }
 
     /// Tells the peer what we want, if anything.

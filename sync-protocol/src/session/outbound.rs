@@ -320,6 +320,21 @@ impl Outbound {
         matches!(self.state, State::Live(_)) && self.told == head.sequence
     }
 
+    /// How many own transactions the peer has, when it has acknowledged all that it was told of; else 0 for unknown.
+    pub(super) const fn own_acked(&self) -> u64 {
+        if self.acked == self.told && !self.partial { self.told_counter } else { 0 }
+    }
+
+    /// Our hello, which was made earlier, told of this life.
+    pub(super) const fn tell_life(&mut self, life: Option<Life>) {
+        self.life = life;
+    }
+
+    /// The life that the session is held in.
+    pub(super) const fn life(&self) -> Option<Life> {
+        self.life
+    }
+
     pub(super) const fn acked(&self) -> u64 {
         self.acked
     }

@@ -69,7 +69,27 @@ pub enum SessionEvent {
         /// It was taken out of our state and kept as rejected, because the session [obeys](crate::Session::obeying).
         withdrawn: bool,
     },
-    /// Both sides had everything and yet held different state: a transaction exists twice, in a store that was copied.
+    /// This store turned out to be a copy, or to have been set back: somebody else goes on from a state that it has been in.
+    /// It goes on under another id, what was written since then was issued again, and the session goes on.
+    IdentityRenewed {
+        /// The id until now.
+        was: ReplicaId,
+        /// The id from now on.
+        now: ReplicaId,
+        /// Transactions that were issued again.
+        reissued: u64,
+        /// Increments that had left before it was noticed may be counted twice or not at all.
+        miscounted: bool,
+    },
+    /// The peer goes on under another id, for the same reason.
+    PeerRenewed {
+        /// Its id until now.
+        was: ReplicaId,
+        /// Its id from now on.
+        now: ReplicaId,
+    },
+    /// A fork was not noticed in time: both sides had everything and yet held different state, so the same dot stands for
+    /// two different changes.
     RootsDiffer {
         /// They reconcile, and if that does not help, each sends all that it holds, which makes them equal. Both are done
         /// once a session.
@@ -171,13 +191,14 @@ pub enum SessionError {
     /// The transport sends our own messages back. Nothing was touched.
     #[error("the transport returns our own messages")]
     Echo,
-    /// The peer is a copy of this very store. Give one of them a new identity. Nothing was touched.
+    /// The peer is this very store, or a copy of it that has written nothing else, or there is no
+    /// [spare](crate::Config::spare) to go on with. Nothing was touched.
     #[error(
         "both ends are the same database, or one is a copy of the other that was made while it was open; open the copy anew"
     )]
     SameLife,
-    /// The peer has seen more of us than we know ourselves: this store was restored or copied. Nothing was touched; renew
-    /// the identity and start a new session.
+    /// The peer has seen more of us than we know ourselves: this store was restored or copied. Nothing was touched. With a
+    /// [spare](crate::Config::spare) the session heals that; else renew the identity and start a new session.
     #[error("the peer has seen more of this replica than it has itself; renew its identity and sync again")]
     Forked,
     /// The store was given a new identity while the session ran. Start a new session.

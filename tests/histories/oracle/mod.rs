@@ -34,7 +34,7 @@ mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_core::{ReplicaId, Stamp, Value};
+use crdt_core::{Change, ReplicaId, Stamp, Value};
 
 use crate::words::{Doc, Edit, Leaf, Outcome, Path, Schema, Shown, Vector};
 use author::Author;
@@ -208,6 +208,18 @@ impl Oracle {
         self.reader(seen, doc).shown(schema.of(doc), &[])
     }
 
+    /// The replica that made some transactions goes on under another id, and so do they; `fork` is its counter before them.
+    /// Their stamps are raised as a write's over another's with the same time.
+    pub fn rename(&mut self, transactions: &[usize], to: ReplicaId, fork: u64) -> Option<Stamp> {
+        for transaction in transactions {
+            let Transaction { replica, counter, stamp, .. } = &mut self.transactions[*transaction];
+            let mut change = Change { stamp: Stamp { replica: to, ..*stamp }, counter: *counter - fork };
+            change.exceed(stamp).expect("the clocks of histories are far from the end of time");
+            (*replica, *counter, *stamp) = (to, change.counter, change.stamp);
+        }
+        transactions.last().map(|last| self.transactions[*last].stamp)
+    }
+
     /// The transactions seen, as the last one of every replica.
     pub fn vector(&self, seen: &Seen) -> Vector {
         let mut vector = Vector::new();
@@ -220,10 +232,12 @@ impl Oracle {
     }
 
     /// The transactions that a vector names; `None` when it names an unknown one or leaves out what one of them saw.
-    pub fn named_by(&self, vector: &Vector) -> Option<Seen> {
+    /// Where one dot names two, `skip` says which is not meant.
+    pub fn named_by(&self, vector: &Vector, skip: impl Fn(usize, ReplicaId, u64) -> bool) -> Option<Seen> {
         let mut seen = Seen::default();
         for (transaction, Transaction { replica, counter, .. }) in self.transactions.iter().enumerate() {
-            if vector.get(replica).is_some_and(|last| counter <= last) {
+            let named = vector.get(replica).is_some_and(|last| counter <= last);
+            if named && !skip(transaction, *replica, *counter) {
                 seen.insert(transaction);
             }
         }
