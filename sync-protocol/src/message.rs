@@ -14,6 +14,7 @@
 //! | 11 | Welcome | you are let in, on these terms |
 //! | 12 | Refused | these changes of yours I did not take, and what I hold instead |
 //! | 13 | Heard | I know now what you refused |
+//! | 20 | Packed | one of 3, 4, 5 and 8 in fewer bytes, see `pack.rs` |
 
 use alloc::vec::Vec;
 use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
@@ -157,6 +158,11 @@ const REFUSED: u8 = 12;
 const HEARD: u8 = 13;
 /// An ack after a refusal.
 const ACK_REFUSED: u8 = 14;
+
+/// Whether a message that begins with this byte carries a batch.
+pub(crate) const fn carries_cells(kind: u8) -> bool {
+    matches!(kind, CHUNK | CHECKPOINT | PUSH | PUSH_OWN)
+}
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {

@@ -18,6 +18,7 @@ use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
 use crate::message::{self, Ack, Hello, Message, Token, Want, Welcome};
+use crate::pack::{pack, unpack};
 use crate::seal::{Opened, Seal};
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
@@ -203,6 +204,7 @@ impl Session {
             }
             _ => return Ok(None),
         };
+        message = pack(message);
         match &mut self.greeting {
             Some(greeting) if message.first() == Some(&message::PROOF) => greeting.close(&mut message),
             _ => peer.sends.close(&mut message),
@@ -321,7 +323,8 @@ impl Session {
             Opened::Early(missing) => return Err(SessionError::Missing { messages: missing }),
             Opened::Broken => return Err(SessionError::Damaged),
         };
-        match Message::decode(body)? {
+        let unpacked = unpack(body, replica.limits().message_bytes)?;
+        match Message::decode(unpacked.as_deref().unwrap_or(body))? {
             Message::Hello(_) | Message::Proof(_) => return Err(SessionError::Unexpected("a second hello")),
             Message::Token(token) if peer.awaits_token() => self.admit(replica, token, now_ms)?,
             Message::Welcome(welcome) if peer.awaits_welcome() => self.welcomed(replica, welcome)?,
