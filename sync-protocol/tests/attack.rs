@@ -212,20 +212,10 @@ fn many_refused_documents_do_not_lock_an_obeying_client_out() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Transactions in halves
 
-/// Letters without order, so that chunks of them stay large when they are packed.
-fn noise(seed: u64, len: usize) -> String {
-    let mut random = seed;
-    let letter = |_| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'A' + u8::try_from((random >> 33) % 58).expect("less than 58"))
-    };
-    (0..len).map(letter).collect()
-}
-
 fn big(replica: &mut Memory, ms: u64, documents: u64) {
     let big = replica.commit(START_MS + ms, Durability::Visible, |tx| {
         for id in 0..documents {
-            tx.document("tasks", DocumentId::from_u64(id))?.set("title", noise(id, 230))?;
+            tx.document("tasks", DocumentId::from_u64(id))?.set("title", support::noise(id, 230))?;
         }
         Ok::<_, TransactionError>(())
     });

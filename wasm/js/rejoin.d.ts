@@ -855,6 +855,8 @@ export type SessionEvent =
   | { readonly type: "applied"; readonly cells: number; readonly checkpoint: boolean }
   | { readonly type: "acknowledged"; readonly sequence: number | bigint }
   | { readonly type: "roots-differ"; readonly repairing: boolean }
+  /** So many events came faster than they were taken and were not kept; sums of what was applied are never missed. */
+  | { readonly type: "missed"; readonly events: number | bigint }
   | { readonly type: "ended"; readonly reason: EndReason }
   | { readonly type: "other" };
 

@@ -1,5 +1,7 @@
 //! [`Session`]: one conversation with one peer.
 
+mod control;
+mod events;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -9,7 +11,6 @@ mod status;
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -20,6 +21,8 @@ use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
 use crate::message::{self, Ack, Hello, Message, Token, Want, Welcome};
 use crate::pack::{pack, unpack};
 use crate::seal::{Opened, Seal};
+use control::{Control, OwedAck, Waiting};
+use events::Events;
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
 use outbound::Outbound;
@@ -81,8 +84,8 @@ pub struct Session {
     inbound: Inbound,
     /// Steps of our change order that hold nothing but what this peer sent, in order.
     echoes: Vec<u64>,
-    control: VecDeque<Vec<u8>>,
-    events: VecDeque<SessionEvent>,
+    control: Control,
+    events: Events,
     ended: Option<EndReason>,
     refusal: Option<Refusal>,
     traffic: Traffic,
@@ -100,6 +103,19 @@ enum Refusals {
     AreObeyed,
     /// A peer that may refuse something is none for us.
     MustNotBe,
+}
+
+/// So many steps are remembered that came from the peer and need not go back.
+const MAX_ECHOES: usize = 4096;
+
+/// How far the session has come, as it is when this leaves.
+fn ack<S: Store>(owed: OwedAck, inbound: &Inbound, outbound: &Outbound, replica: &mut Replica<S>) -> Vec<u8> {
+    // What was applied stays so whatever happens now; without its root the peer just cannot compare yet. Nor can it while
+    // we have something that it does not know.
+    let head = if owed.with_root { replica.head().ok() } else { None };
+    let root = head.filter(|head| outbound.has_told(head)).map(|head| head.root);
+    let (sequence, refused) = (inbound.cursor(), outbound.refusals_unheard());
+    Message::Ack(Ack { sequence, echo_steps: owed.echo_steps, root, refused }).encode()
 }
 
 impl Refusals {
@@ -125,8 +141,8 @@ impl Session {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             echoes: Vec::new(),
-            control: VecDeque::new(),
-            events: VecDeque::new(),
+            control: Control::default(),
+            events: Events::default(),
             ended: None,
             refusal: None,
             traffic: Traffic::default(),
@@ -195,7 +211,9 @@ impl Session {
         self.release(replica)?;
         let Some(peer) = &mut self.peer else { return Ok(None) };
         let mut message = match (self.control.pop_front(), peer.rights()) {
-            (Some(message), _) => message,
+            (Some(Waiting::Message(message)), _) => message,
+            (Some(Waiting::Heard(through)), _) => Message::Heard(through).encode(),
+            (Some(Waiting::Ack(owed)), _) => ack(owed, &self.inbound, &self.outbound, replica),
             (None, Some((rights, terms))) if self.ended.is_none() => {
                 match self.outbound.next_message(replica, &self.echoes, rights, terms)? {
                     Some(message) => message,
@@ -486,14 +504,14 @@ impl Session {
             Message::Checkpoint(checkpoint) => {
                 let root = checkpoint.root;
                 let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge)?;
-                self.applied(replica, &applied, true);
+                self.applied(&applied, true);
                 if !applied.held {
                     self.compare(replica, root);
                 }
             }
             Message::Push(push) => {
                 let applied = self.inbound.push(replica, &peer.hello, push, judge)?;
-                self.applied(replica, &applied, false);
+                self.applied(&applied, false);
             }
             Message::Ack(ack) => {
                 let (replica_id, life) = (peer.hello.replica, peer.hello.life);
@@ -519,12 +537,12 @@ impl Session {
                     let withdrawn = obeys;
                     self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
                 }
-                self.control.push_back(Message::Heard(through).encode());
+                self.control.heard(through);
                 if obeys {
                     // The peer takes nothing that was sent before; it will say from where on it wants it again.
                     self.outbound.pause();
                 }
-                self.applied(replica, &applied, false);
+                self.applied(&applied, false);
             }
             Message::Heard(through) => {
                 if through > self.outbound.refusals_told() {
@@ -571,24 +589,15 @@ impl Session {
     }
 
     /// Acknowledges what was applied, and remembers which of our steps are only its echo.
-    fn applied<S: Store>(
-        &mut self,
-        replica: &mut Replica<S>,
-        applied: &crdt_core::Applied,
-        checkpoint: bool,
-    ) {
+    fn applied(&mut self, applied: &crdt_core::Applied, checkpoint: bool) {
         let mut echo_steps = 0;
         let terms = self.peer.as_ref().and_then(Peer::rights).map(|(_, terms)| terms);
         let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
         if let Some(sequence) = applied.sequence {
-            self.echoes.push(sequence);
+            self.remember_echo(sequence);
             // To others it would tell whether what they wrote blindly made a difference.
             echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
         }
-        // The change is applied whatever happens now; without its root the peer just cannot compare yet. Nor can it
-        // while we have something that it does not know.
-        let head = if checkpoint && reads_all { replica.head().ok() } else { None };
-        let root = head.filter(|head| self.outbound.has_told(head)).map(|head| head.root);
         if applied.refused > self.outbound.refusals_due() {
             self.outbound.refused(applied.refused);
             self.events.push_back(SessionEvent::Refusing { last: applied.refused });
@@ -597,14 +606,20 @@ impl Session {
             self.inbound.hold();
             return;
         }
-        let refused = self.outbound.refusals_unheard();
-        let ack = Ack { sequence: self.inbound.cursor(), echo_steps, root, refused };
-        self.control.push_back(Message::Ack(ack).encode());
+        self.control.ack(OwedAck { echo_steps, with_root: checkpoint && reads_all });
         self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
-        if self.echoes.len() > 4096 {
+    }
+
+    /// A step of ours that need not be sent to the peer that it came from. What does not fit is sent back: that costs
+    /// bytes, and a peer that does not read pays for them.
+    fn remember_echo(&mut self, sequence: u64) {
+        if self.echoes.len() >= MAX_ECHOES {
             // Those that were passed are of no use any more.
             let passed = self.outbound.position();
             self.echoes.retain(|step| *step >= passed);
+        }
+        if self.echoes.len() < MAX_ECHOES {
+            self.echoes.push(sequence);
         }
     }
 

@@ -69,6 +69,12 @@ pub enum SessionEvent {
         /// Each side sends all that it holds, which makes them equal. It is done once a session.
         repairing: bool,
     },
+    /// Events came faster than they were taken, and these were not kept. [`Status`] tells where the session is; what changed
+    /// is in the store. Sums of what was applied, and the last acknowledgement, are never missed.
+    Missed {
+        /// How many.
+        events: u64,
+    },
     /// The session is over.
     Ended(EndReason),
 }
