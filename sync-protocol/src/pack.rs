@@ -105,7 +105,7 @@ mod tests {
         let mut random = 1u64;
         let mut noise = || {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) as u8
+            random.to_be_bytes()[0]
         };
         let noise: Vec<u8> = (0..1_000).map(|_| noise()).collect();
         for body in [Message::Chunk(&noise).encode(), chunk(200)] {
@@ -136,7 +136,7 @@ mod tests {
             let error = unpack(&packed(most as u64 + 1, block), LIMIT).unwrap_err();
             assert_eq!(error, DecodeError::Invalid("a packed message that cannot be as long as it says"));
         }
-        let within = unpack(&packed(LIMIT as u64 + 1, &[0xff; 100_000]), LIMIT).unwrap_err();
+        let within = unpack(&packed(LIMIT as u64 + 1, &vec![0xff; 100_000]), LIMIT).unwrap_err();
         assert!(matches!(within, DecodeError::Limit(_)), "{within:?}");
         // The densest block that there is stays within the ratio.
         let body = Message::Chunk(&vec![0; LIMIT - 1]).encode();
