@@ -17,6 +17,7 @@
 //! | `session/refusals.rs` | what we did not take of the peer's changes |
 //! | [`door`] | who is let in, and what each peer may read and write |
 //! | `message.rs` | the messages and their bytes |
+//! | `pack.rs` | makes long messages shorter |
 //! | `seal.rs` | tells damaged, repeated, missing and foreign messages apart |
 //! | [`drive`] | drivers |
 //! | [`bundle`] | changes in a file, for devices that never meet |
@@ -58,6 +59,7 @@ mod end_reason;
 #[doc(hidden)]
 pub mod fuzzing;
 mod message;
+mod pack;
 mod seal;
 mod session;
 

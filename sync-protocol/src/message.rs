@@ -19,6 +19,7 @@
 //! | 17 | Differ | in these slots we differ, and this I hold there |
 //! | 18 | Held | this I hold in those slots |
 //! | 19 | Restart | I go on under another id, or know that you do: let us begin again |
+//! | 20 | Packed | one of 3, 4, 5 and 8 in fewer bytes, see `pack.rs` |
 
 mod reconcile;
 
@@ -196,6 +197,11 @@ const HEARD: u8 = 13;
 /// An ack after a refusal.
 const ACK_REFUSED: u8 = 14;
 const RESTART: u8 = 19;
+
+/// Whether a message that begins with this byte carries a batch.
+pub(crate) const fn carries_cells(kind: u8) -> bool {
+    matches!(kind, CHUNK | CHECKPOINT | PUSH | PUSH_OWN)
+}
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {

@@ -153,7 +153,7 @@ async fn cut_after(bytes: usize, from: DuplexStream, to: DuplexStream) {
 async fn after_a_cut_anywhere_the_next_conversation_resumes() {
     for bytes in (0..60).map(|n| n * n * 31) {
         let (a, b) = (Shared::new(1), Shared::new(2));
-        fill(&a, 0, 300, &"a line of text ".repeat(20));
+        (0..300).for_each(|n| a.set(n, n, "title", &support::noise(n, 300)));
         fill(&b, 200, 100, "from b");
         let ((one, near), (far, other)) = (duplex(512), duplex(512));
         let (mut one, mut other) = (framed(one), framed(other));
@@ -324,7 +324,8 @@ async fn who_never_says_that_it_has_everything_is_not_waited_for_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_is_not_written_for() {
     let a = Shared::new(1);
-    fill(&a, 0, 4_000, &"much to say ".repeat(100));
+    // It stays much when it is packed.
+    (0..4_000).for_each(|n| a.set(n, n, "title", &support::noise(n, 1_200)));
     let (one, other) = duplex(4_096);
     let mut peer = ByHand::new(other);
     let here = a.clone();

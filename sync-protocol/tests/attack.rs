@@ -215,8 +215,7 @@ fn many_refused_documents_do_not_lock_an_obeying_client_out() {
 fn big(replica: &mut Memory, ms: u64, documents: u64) {
     let big = replica.commit(START_MS + ms, Durability::Visible, |tx| {
         for id in 0..documents {
-            tx.document("tasks", DocumentId::from_u64(id))?
-                .set("title", "long enough for chunks ".repeat(10))?;
+            tx.document("tasks", DocumentId::from_u64(id))?.set("title", support::noise(id, 230))?;
         }
         Ok::<_, TransactionError>(())
     });

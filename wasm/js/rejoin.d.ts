@@ -907,6 +907,8 @@ export type SessionEvent =
    * most peers agree that ours is, and from now on `correctionMs` is added to it.
    */
   | { readonly type: "clock"; readonly offsetMs?: number; readonly correctionMs?: number }
+  /** So many events came faster than they were taken and were not kept; sums of what was applied are never missed. */
+  | { readonly type: "missed"; readonly events: number | bigint }
   | { readonly type: "ended"; readonly reason: EndReason }
   | { readonly type: "other" };
 

@@ -225,6 +225,7 @@ pub(crate) fn session_event(event: &SessionEvent) -> Value {
         SessionEvent::RootsDiffer { repairing } => {
             object([named("roots-differ"), ("repairing", Some(repairing.into()))])
         }
+        SessionEvent::Missed { events } => object([named("missed"), ("events", Some(number(events)))]),
         SessionEvent::Ended(reason) => object([named("ended"), ("reason", Some(end_reason(reason)))]),
         _ => object([named("other")]),
     }

@@ -1,6 +1,8 @@
 //! [`Session`]: one conversation with one peer.
 
 mod clock;
+mod control;
+mod events;
 mod handshake;
 mod inbound;
 mod outbound;
@@ -13,7 +15,6 @@ pub use reconcile::Reconciled;
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -24,7 +25,10 @@ use crdt_core::{
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
 use crate::message::{self, Ack, By, Hello, Message, Token, Want, Welcome};
+use crate::pack::{pack, unpack};
 use crate::seal::{Opened, Seal};
+use control::{Control, OwedAck, Waiting};
+use events::Events;
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
 use outbound::Outbound;
@@ -98,8 +102,8 @@ pub struct Session {
     inbound: Inbound,
     /// Steps of our change order that hold nothing but what this peer sent, in order.
     echoes: Vec<u64>,
-    control: VecDeque<Vec<u8>>,
-    events: VecDeque<SessionEvent>,
+    control: Control,
+    events: Events,
     ended: Option<EndReason>,
     refusal: Option<Refusal>,
     traffic: Traffic,
@@ -123,6 +127,19 @@ enum Refusals {
     AreObeyed,
     /// A peer that may refuse something is none for us.
     MustNotBe,
+}
+
+/// So many steps are remembered that came from the peer and need not go back.
+const MAX_ECHOES: usize = 4096;
+
+/// How far the session has come, as it is when this leaves.
+fn ack<S: Store>(owed: OwedAck, inbound: &Inbound, outbound: &Outbound, replica: &mut Replica<S>) -> Vec<u8> {
+    // What was applied stays so whatever happens now; without its root the peer just cannot compare yet. Nor can it while
+    // we have something that it does not know.
+    let head = if owed.with_root { replica.head().ok() } else { None };
+    let root = head.filter(|head| outbound.has_told(head)).map(|head| head.root);
+    let (sequence, refused) = (inbound.cursor(), outbound.refusals_unheard());
+    Message::Ack(Ack { sequence, echo_steps: owed.echo_steps, root, refused }).encode()
 }
 
 impl Refusals {
@@ -149,8 +166,8 @@ impl Session {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             echoes: Vec::new(),
-            control: VecDeque::new(),
-            events: VecDeque::new(),
+            control: Control::default(),
+            events: Events::default(),
             ended: None,
             refusal: None,
             traffic: Traffic::default(),
@@ -232,7 +249,9 @@ impl Session {
         }
         let Some(peer) = &mut self.peer else { return Ok(None) };
         let mut message = match (self.control.pop_front(), peer.rights()) {
-            (Some(message), _) => message,
+            (Some(Waiting::Message(message)), _) => message,
+            (Some(Waiting::Heard(through)), _) => Message::Heard(through).encode(),
+            (Some(Waiting::Ack(owed)), _) => ack(owed, &self.inbound, &self.outbound, replica),
             (None, Some((rights, terms))) if self.ended.is_none() => {
                 match self.outbound.next_message(replica, &self.echoes, rights, terms) {
                     Ok(Some(message)) => message,
@@ -247,6 +266,7 @@ impl Session {
             }
             _ => return Ok(None),
         };
+        message = pack(message);
         match &mut self.greeting {
             Some(greeting) if message.first() == Some(&message::PROOF) => greeting.close(&mut message),
             _ => peer.sends.close(&mut message),
@@ -366,7 +386,8 @@ impl Session {
             Opened::Early(missing) => return Err(SessionError::Missing { messages: missing }),
             Opened::Broken => return Err(SessionError::Damaged),
         };
-        match Message::decode(body)? {
+        let unpacked = unpack(body, replica.limits().message_bytes)?;
+        match Message::decode(unpacked.as_deref().unwrap_or(body))? {
             Message::Hello(_) | Message::Proof(_) => return Err(SessionError::Unexpected("a second hello")),
             Message::Token(token) if peer.awaits_token() => self.admit(replica, token, now_ms)?,
             Message::Welcome(welcome) if peer.awaits_welcome() => self.welcomed(replica, welcome)?,
@@ -602,7 +623,7 @@ impl Session {
                     let withdrawn = obeys;
                     self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
                 }
-                self.control.push_back(Message::Heard(through).encode());
+                self.control.heard(through);
                 if obeys {
                     // The peer takes nothing that was sent before; it will say from where on it wants it again.
                     self.outbound.pause();
@@ -665,17 +686,13 @@ impl Session {
         let terms = self.peer.as_ref().and_then(Peer::rights).map(|(_, terms)| terms);
         let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
         if let Some(sequence) = applied.sequence {
-            self.echoes.push(sequence);
+            self.remember_echo(sequence);
             if let Some(life) = self.noted {
                 replica.came_from(life, sequence);
             }
             // To others it would tell whether what they wrote blindly made a difference.
             echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
         }
-        // The change is applied whatever happens now; without its root the peer just cannot compare yet. Nor can it
-        // while we have something that it does not know.
-        let head = if checkpoint && reads_all { replica.head().ok() } else { None };
-        let root = head.filter(|head| self.outbound.has_told(head)).map(|head| head.root);
         if applied.refused > self.outbound.refusals_due() {
             self.outbound.refused(applied.refused);
             self.events.push_back(SessionEvent::Refusing { last: applied.refused });
@@ -684,14 +701,20 @@ impl Session {
             self.inbound.hold();
             return;
         }
-        let refused = self.outbound.refusals_unheard();
-        let ack = Ack { sequence: self.inbound.cursor(), echo_steps, root, refused };
-        self.control.push_back(Message::Ack(ack).encode());
+        self.control.ack(OwedAck { echo_steps, with_root: checkpoint && reads_all });
         self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
-        if self.echoes.len() > 4096 {
+    }
+
+    /// A step of ours that need not be sent to the peer that it came from. What does not fit is sent back: that costs
+    /// bytes, and a peer that does not read pays for them.
+    fn remember_echo(&mut self, sequence: u64) {
+        if self.echoes.len() >= MAX_ECHOES {
             // Those that were passed are of no use any more.
             let passed = self.outbound.position();
             self.echoes.retain(|step| *step >= passed);
+        }
+        if self.echoes.len() < MAX_ECHOES {
+            self.echoes.push(sequence);
         }
     }
 

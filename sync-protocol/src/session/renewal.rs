@@ -143,7 +143,7 @@ impl Session {
         let Head { replica, life, sequence, .. } = head;
         self.told = (Some(life), trail.clone());
         let of_the_door = [message::PROOF, message::TOKEN, message::WELCOME, message::BYE];
-        self.control.retain(|message| message.first().is_some_and(|kind| of_the_door.contains(kind)));
+        self.control.retain(&of_the_door);
         let restart = Restart { replica, life, root, sequence, trail };
         self.control.push_back(Message::Restart(restart).encode());
         Ok(())

@@ -97,6 +97,12 @@ pub enum SessionEvent {
     },
     /// The peer's clock and ours are more than the receive bound apart, and what follows from it; see [`ClockVerdict`].
     Clock(ClockVerdict),
+    /// Events came faster than they were taken, and these were not kept. [`Status`] tells where the session is; what changed
+    /// is in the store. Sums of what was applied, and the last acknowledgement, are never missed.
+    Missed {
+        /// How many.
+        events: u64,
+    },
     /// The session is over.
     Ended(EndReason),
 }

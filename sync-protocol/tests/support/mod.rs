@@ -44,6 +44,16 @@ pub fn assert_equal(a: &mut Replica<MemoryStore>, b: &mut Replica<MemoryStore>) 
     assert_eq!(a.head().unwrap().root, b.head().unwrap().root);
 }
 
+/// Letters without order, so that chunks of them stay large when they are packed.
+pub fn noise(seed: u64, len: usize) -> String {
+    let mut random = seed;
+    let letter = |_| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'A' + u8::try_from((random >> 33) % 58).expect("less than 58"))
+    };
+    (0..len).map(letter).collect()
+}
+
 /// `SplitMix64`: enough for tests, and the same everywhere.
 pub struct Random(pub u64);
 
