@@ -3,6 +3,8 @@
 mod campaigns;
 mod checks;
 mod fuzz;
+mod miri;
+mod mutants;
 mod npm;
 mod run;
 mod sizes;
@@ -16,6 +18,8 @@ cargo xtask converge [arguments] random histories against the oracle; --historie
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
 cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzzer; --seconds N --target T --sanitizer S --json;
                                  --seeds: makes fuzz/seeds anew
+cargo xtask miri [crates]        the tests of crdt-core and sync-protocol under Miri
+cargo xtask mutants [arguments]  changes one line after the other of these crates and wants a test to fail; --shard k/n
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
@@ -32,6 +36,8 @@ fn main() -> ExitCode {
         ("converge", rest) => campaigns::converge(rest),
         ("kill", rest) => campaigns::kill(rest),
         ("fuzz", rest) => fuzz::fuzz(rest),
+        ("miri", rest) => miri::miri(rest),
+        ("mutants", rest) => mutants::mutants(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),
