@@ -265,16 +265,18 @@ fn actions(seeds: &mut Seeds) {
             seeds.add(target, [&[0, 0][..], &some, &[0], &some].concat());
         }
         let mut state = 0x9e37_79b9u32;
-        for _ in 0..40 {
-            let mixture: Vec<u8> = (0..160)
+        for mixture in 0..60 {
+            // Every third has the actions of an honest peer only.
+            let actions = if mixture % 3 == 0 { 5 } else { 24 };
+            let bytes: Vec<u8> = (0..160)
                 .map(|_| {
                     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     // Mostly small numbers, as actions and their arguments are.
                     let [_, low, middle, high] = state.to_le_bytes();
-                    if high >= 0xc0 { low ^ middle } else { high % 24 }
+                    if high >= 0xc0 && actions > 5 { low ^ middle } else { high % actions }
                 })
                 .collect();
-            seeds.add(target, mixture);
+            seeds.add(target, bytes);
         }
     }
 }

@@ -28,6 +28,9 @@ const START_MS: u64 = 1_790_000_000_000;
 /// Actions of one input: more say nothing new, and take long.
 const ACTIONS: usize = 40;
 
+/// Actions up to this one are those of an honest peer.
+const HONEST: usize = 4;
+
 /// Messages after which two that talk have to be at rest. There are a few documents only.
 const MESSAGES: usize = 400;
 
@@ -66,6 +69,8 @@ struct World<'i> {
     other: Option<Link>,
     /// A third, whom everybody trusts.
     third: Memory,
+    /// So far the peer was what it seems to be.
+    honest: bool,
 }
 
 fn replica(number: u64, life: u64) -> Memory {
@@ -98,6 +103,7 @@ impl<'i> World<'i> {
             link: Link::new(at_victim, at_peer),
             other: None,
             third: replica(0xdead_beef, 0xdead_beef),
+            honest: true,
         }
     }
 
@@ -125,7 +131,9 @@ impl<'i> World<'i> {
     }
 
     fn act(&mut self) {
-        match self.input.below(24) {
+        let action = self.input.below(24);
+        self.honest &= action <= HONEST;
+        match action {
             0 => self.pump(MESSAGES),
             1 | 2 => self.commit_anything(),
             3 => self.peer_commits(),
@@ -383,6 +391,8 @@ impl<'i> World<'i> {
 
     /// Somebody syncs with the victim as if nothing had been.
     fn meet_third(&mut self) {
+        // For a follower, who has one server only, that is one too many.
+        self.honest = false;
         let nonces = [self.fresh(), self.fresh()];
         let (mut mine, mut theirs) = self.role.trusted(nonces, self.now_ms);
         let third = &mut self.third;
@@ -396,6 +406,12 @@ impl<'i> World<'i> {
         audit(&mut self.victim);
         let rejected = self.victim.rejected().expect("memory");
         assert!(rejected.is_empty() || self.role == Role::Following, "only followers obey");
+        if self.honest {
+            // What was taken back has left no hole: all that was not is in the state.
+            let mut kept = self.written.clone();
+            kept.retain(|dot, _| rejected.iter().all(|rejected| rejected.dot != *dot));
+            nothing_is_lost(&mut self.victim, &kept, &Batch::new());
+        }
         let beside = rejected.into_iter().flat_map(|rejected| rejected.documents).collect();
         nothing_is_lost(&mut self.victim, &self.written, &beside);
         if self.role == Role::Guarded {

@@ -185,6 +185,7 @@ fn a_refused_change_leaves_the_state_whole() {
 
 /// An obeying client whose refused changes name more documents than the hub notes for one peer never syncs again.
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn many_refused_documents_do_not_lock_an_obeying_client_out() {
     let (mut hub, mut client) = (replica(1), follower(2));
     for round in 0..3u64 {
@@ -225,6 +226,7 @@ fn big(replica: &mut Memory, ms: u64, documents: u64) {
 /// Chunks are put aside per life, not per session. A second session of the same client (another process, a
 /// reconnect) throws away what the first has put aside; the first one's checkpoint is applied without it.
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn two_sessions_of_a_client_do_not_mix_their_chunks() {
     let (mut hub, mut client) = (replica(1), follower(2));
     let rules = Rules::all(Right::ReadWrite).collection("salaries", Right::None);
@@ -300,6 +302,7 @@ fn chunks_only(at_from: &mut Session, from: &mut Memory, at_hub: &mut Session, h
 /// One who may only read puts chunks aside under the life of one who may write (a life is only claimed), while
 /// that one syncs; the writer's checkpoint applies them, judged by the writer's rights.
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn who_may_only_read_does_not_write_through_the_session_of_another() {
     let (mut hub, mut writer, mut reader) = (replica(1), follower(2), claiming(66, 2));
     big(&mut reader, 1, 1_000);

@@ -350,6 +350,7 @@ impl Endpoint for Busy {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn what_is_committed_during_an_export_is_part_of_it() {
     for (turns, from) in [(3, 0), (12, 0), (12, 400)] {
         let mut a = replica(1);
@@ -398,6 +399,7 @@ fn an_identity_that_changes_during_an_export_ends_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn beside_a_session_with_the_same_store() {
     for when in 0..12 {
         let (mut a, mut b) = (replica(1), replica(2));
@@ -447,6 +449,7 @@ impl std::io::Write for Widest {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn a_large_store_is_written_in_small_frames() {
     let mut a = replica(1);
     (0..2_000).for_each(|n| set(&mut a, n, n, "title", &"x".repeat(2_000)));
@@ -499,6 +502,7 @@ fn refused(b: &mut Memory, file: &[u8]) -> ImportError {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn every_cut_is_refused_and_nothing_is_changed() {
     let (file, mut b) = subjects();
     let starts = frames(&file);
@@ -516,6 +520,7 @@ fn every_cut_is_refused_and_nothing_is_changed() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn every_kind_of_flipped_bit_is_refused_and_nothing_is_changed() {
     let (file, mut b) = subjects();
     let starts = frames(&file);
@@ -540,6 +545,7 @@ fn every_kind_of_flipped_bit_is_refused_and_nothing_is_changed() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn frames_that_are_moved_missing_doubled_or_from_another_bundle_are_refused() {
     let (file, mut b) = subjects();
     let mut other = replica(1);
@@ -572,6 +578,7 @@ fn frames_that_are_moved_missing_doubled_or_from_another_bundle_are_refused() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn garbage_other_versions_and_other_namespaces_are_told_apart() {
     let (file, mut b) = subjects();
     assert!(matches!(refused(&mut b, b"SQLite format 3\0 and so on"), ImportError::NotABundle));
@@ -636,6 +643,7 @@ impl std::io::Read for Pulled<'_> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn a_stick_that_is_pulled_changes_nothing() {
     let (file, mut b) = subjects();
     let before = everything(&mut b);

@@ -103,6 +103,7 @@ impl Write for Pipe {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn both_ends_of_a_stream_come_to_the_same_end() {
     for documents in [0, 1, 700] {
         let (mut a, mut b) = (replica(1), replica(2));

@@ -3,6 +3,8 @@
 mod campaigns;
 mod checks;
 mod fuzz;
+mod miri;
+mod mutants;
 mod npm;
 mod run;
 mod sizes;
@@ -22,6 +24,8 @@ cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzz
                                  --seeds: makes fuzz/seeds anew
 cargo xtask powerloss [arguments]
                                  power fails and disks that are full; --images N --seed N --workload N --json
+cargo xtask miri [crates]        the tests of crdt-core and sync-protocol under Miri
+cargo xtask mutants [arguments]  changes one line after the other of these crates and wants a test to fail; --shard k/n
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
@@ -42,6 +46,8 @@ fn main() -> ExitCode {
         ("writers", rest) => campaigns::writers(rest),
         ("fuzz", rest) => fuzz::fuzz(rest),
         ("powerloss", rest) => campaigns::powerloss(rest),
+        ("miri", rest) => miri::miri(rest),
+        ("mutants", rest) => mutants::mutants(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),
