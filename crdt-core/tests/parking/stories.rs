@@ -1,9 +1,12 @@
 //! Cases with a name.
 
+use std::collections::BTreeMap;
+
 use crdt_core::cells::Written;
 use crdt_core::{
     Address, Change, ChangeKind, Checkpoint, ClockVerdict, Document, DocumentId, Durability, Hlc, Life,
-    MemoryStore, Origin, ParkReason, Payload, Repair, Replica, ReplicaId, Stamp, TransactionError, Value,
+    MemoryStore, Origin, ParkReason, Payload, Refusal, Repair, Replica, ReplicaId, Stamp, TransactionError,
+    Value, Withdrawal,
 };
 
 use crate::world::{
@@ -329,6 +332,45 @@ fn most_peers_tell_that_one_is_behind_and_one_alone_only_warns() {
     }
     assert_eq!(verdicts, [ClockVerdict::Corrected { correction_ms: 0 }, ClockVerdict::Agrees]);
     assert_eq!(slow.now_ms(), Some(now_ms));
+}
+
+#[test]
+fn a_parked_change_that_a_server_refuses_is_gone_and_what_was_shown_stays() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    here.follow().unwrap();
+    let first = set(&mut here, START_MS, "title", "from today").unwrap();
+    pull(&mut fast, START_MS, &mut here);
+    let late = set(&mut fast, START_MS + DAY_MS, "title", "from tomorrow").unwrap();
+    pull(&mut here, START_MS, &mut fast);
+    assert_eq!((text(&mut here, "title").as_deref(), here.parked_count().unwrap()), (Some("from today"), 1));
+    let (address, state) = states(&mut here).pop().unwrap();
+    let refuse = |here: &mut Replica<MemoryStore>, dot: crdt_core::Dot| {
+        let refused = BTreeMap::from([(dot, Refusal::new(403, "no"))]);
+        let (peer, replica) = (Life(9), ReplicaId::from_u64(9));
+        let documents = vec![(address.clone(), Document::new())];
+        here.withdraw(Withdrawal { peer, session: 0, replica, refused, documents }).unwrap();
+        let namespace = here.head().unwrap().namespace;
+        let left = states(here).pop().map(|(address, state)| state.fingerprint(&namespace, &address));
+        assert_eq!(here.head().unwrap().root, left.unwrap_or_default(), "the books are kept");
+    };
+    refuse(&mut here, late);
+    assert_eq!((text(&mut here, "title").as_deref(), here.parked_count().unwrap()), (Some("from today"), 0));
+    // It comes again, from somebody who still has it; and now what it is shown instead of is refused.
+    let run = Checkpoint {
+        peer: Life(5),
+        replica: ReplicaId::from_u64(5),
+        cursor: 0,
+        context: Vec::new(),
+        documents: vec![(address.clone(), state.select(|dot| dot == late))],
+        scope: 0,
+        session: 0,
+    };
+    here.apply(run).unwrap();
+    assert_eq!((text(&mut here, "title").as_deref(), here.parked_count().unwrap()), (Some("from today"), 1));
+    refuse(&mut here, first);
+    assert_eq!(text(&mut here, "title"), None);
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert_eq!(text(&mut here, "title").as_deref(), Some("from tomorrow"));
 }
 
 #[test]
