@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crdt_core::cells::Written;
+use crdt_core::cells::{Chain as _, Written};
 use crdt_core::{
     Address, CellRef, Change, ChangeKind, Checkpoint, ClockVerdict, Document, DocumentId, Durability, Hlc,
     Life, MemoryStore, Origin, ParkReason, Payload, Refusal, Repair, Replica, ReplicaId, Stamp,
@@ -339,6 +339,8 @@ fn a_parked_change_that_a_server_refuses_is_gone_and_what_was_shown_stays() {
     let [mut here, mut fast] = [1, 2].map(replica);
     here.follow().unwrap();
     let first = set(&mut here, START_MS, "title", "from today").unwrap();
+    // What `first` has left in the state is nothing but what is held.
+    set(&mut here, START_MS, "other", "later");
     pull(&mut fast, START_MS, &mut here);
     let late = set(&mut fast, START_MS + DAY_MS, "title", "from tomorrow").unwrap();
     pull(&mut here, START_MS, &mut fast);
@@ -453,11 +455,54 @@ fn select_all(document: &Document, is_meant: impl Fn(&crdt_core::Path) -> bool) 
 }
 
 #[test]
+fn a_clock_that_was_far_ahead_for_a_moment_does_not_forget_what_is_due() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    here.tick(START_MS + 10 * YEAR_MS).unwrap();
+    here.tick(START_MS).unwrap();
+    set(&mut fast, START_MS + DAY_MS, "title", "from tomorrow");
+    pull(&mut here, START_MS + 1, &mut fast);
+    assert_eq!(text(&mut here, "title"), None);
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert_eq!(text(&mut here, "title").as_deref(), Some("from tomorrow"));
+}
+
+#[test]
+fn to_keep_what_is_shown_keeps_an_earlier_value_of_the_same_author() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    set(&mut fast, START_MS, "notes", "before");
+    pull(&mut here, START_MS, &mut fast);
+    set(&mut fast, START_MS + DAY_MS, "notes", "from tomorrow");
+    pull(&mut here, START_MS, &mut fast);
+    let changes = [here.parked(None, 1).unwrap()[0].change];
+    here.repair(&changes, Repair::KeepShown, START_MS, Durability::Durable).unwrap();
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert_eq!(text(&mut here, "notes").as_deref(), Some("before"));
+    pull(&mut fast, START_MS + DAY_MS, &mut here);
+    assert_eq!(text(&mut fast, "notes").as_deref(), Some("before"));
+    assert!(fast.read("tasks", DocumentId::from_u64(1)).unwrap().conflicts("notes").is_empty());
+}
+
+#[test]
+fn one_writes_again_only_what_is_ones_own() {
+    let [mut one, mut other] = [1, 2].map(replica);
+    let fast_ms = START_MS + DAY_MS;
+    set(&mut one, fast_ms, "a", "mine");
+    set(&mut other, fast_ms, "b", "theirs");
+    pull(&mut one, fast_ms, &mut other);
+    one.tick(START_MS).unwrap();
+    assert_eq!(one.measured(Life(9), 0, true).unwrap(), ClockVerdict::Agrees);
+    let (_, state) = states(&mut one).pop().unwrap();
+    let by = |field: &str| *state.root().field(field).unwrap().written().unwrap().set_by();
+    assert_eq!((by("a").stamp.epoch, by("b").stamp.epoch), (1, 0));
+    assert_eq!(by("b").replica(), ReplicaId::from_u64(2));
+}
+
+#[test]
 fn half_of_the_peers_are_not_most_of_them() {
     let mut here = replica(1);
     here.tick(START_MS).unwrap();
     let day = i64::try_from(DAY_MS).unwrap();
-    for (life, ahead_ms) in [(2, 0), (3, 0), (4, day), (5, day)] {
+    for (life, ahead_ms) in [(2, 0), (3, 2 * day), (4, day), (5, day)] {
         let verdict = here.measured(Life(life), ahead_ms, true).unwrap();
         assert!(!matches!(verdict, ClockVerdict::Corrected { .. }), "{life}");
     }
