@@ -141,9 +141,13 @@ fn the_handshakes_correct_a_device_that_is_a_day_fast_and_all_show_the_same() {
     meet(fast, other, START_MS + 2, |_, _, _| ());
     assert!(matches!(fast.verdicts()[..], [ClockVerdict::Corrected { .. }]));
     assert_eq!(other.title().as_deref(), Some("by the fast one"), "it was written again at the right time");
+    other.verdicts();
     meet(right, other, START_MS + 3, |_, _, _| ());
     meet_all(&mut devices, START_MS + 4);
     all_are_equal(&mut devices);
+    for device in &mut devices {
+        assert_eq!(device.verdicts(), [], "a corrected clock is right, by what it says itself too");
+    }
     let title = devices[2].title();
     assert_eq!(
         title.as_deref(),

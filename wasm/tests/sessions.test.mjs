@@ -221,7 +221,7 @@ test("what a device writes whose clock is a day fast is withheld, listed and sho
     return task.id;
   });
   sync(here, fast);
-  fast.transaction((tx) => tx.document("tasks", id).set("title", "from tomorrow"));
+  edit(fast, id, (task) => task.set("title", "from tomorrow"));
   const [session] = sync(here, fast);
   const clocks = session.events().filter(({ type }) => type === "clock");
   assert.deepEqual(clocks, [{ type: "clock", offsetMs: day }]);
@@ -243,6 +243,6 @@ test("what a device writes whose clock is a day fast is withheld, listed and sho
   assert.equal(again.get("tasks", id).title, "from tomorrow");
   assert.deepEqual(events.map(({ origin }) => origin), [{ type: "clock" }]);
   // An edit would have won before.
-  here.transaction((tx) => tx.document("tasks", id).set("title", "an edit"));
+  edit(here, id, (task) => task.set("title", "an edit"));
   assert.equal(here.get("tasks", id).title, "an edit");
 });

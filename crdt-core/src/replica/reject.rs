@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::exchange::{Applied, ApplyError, check_session, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
-use super::{Replica, transact, undo};
+use super::{Replica, shown_instead, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_refusal, read_refusal};
 use crate::document::{Address, Document};
 use crate::event::Origin;
@@ -72,12 +72,19 @@ impl<S: Store> Replica<S> {
             for (address, delta) in instead {
                 let state = store.document(&address)?.unwrap_or_default();
                 let mut dots = SmallSet::new();
-                state.visit(&mut |_, cell| {
-                    let dot = cell.set_by().dot();
-                    if withdrawal.refused.contains_key(&dot) {
-                        dots.insert(dot, ());
-                    }
-                });
+                let mut seek = |document: &Document| {
+                    document.visit(&mut |_, cell| {
+                        let dot = cell.set_by().dot();
+                        if withdrawal.refused.contains_key(&dot) {
+                            dots.insert(dot, ());
+                        }
+                    });
+                };
+                seek(&state);
+                // What is shown in place of something parked is in no state.
+                if let Some(shown) = shown_instead(store, &address, &state)? {
+                    seek(&shown);
+                }
                 for (dot, ()) in dots.iter() {
                     kept.or_default(dot).push((address.clone(), state.clone()));
                 }

@@ -1,9 +1,12 @@
 //! Cases with a name.
 
-use crdt_core::cells::Written;
+use std::collections::BTreeMap;
+
+use crdt_core::cells::{Chain as _, Written};
 use crdt_core::{
-    Address, Change, ChangeKind, Checkpoint, ClockVerdict, Document, DocumentId, Durability, Hlc, Life,
-    MemoryStore, Origin, ParkReason, Payload, Repair, Replica, ReplicaId, Stamp, TransactionError, Value,
+    Address, CellRef, Change, ChangeKind, Checkpoint, ClockVerdict, Document, DocumentId, Durability, Hlc,
+    Life, MemoryStore, Origin, ParkReason, Payload, Refusal, Repair, Replica, ReplicaId, Stamp,
+    TransactionError, Value, Withdrawal,
 };
 
 use crate::world::{
@@ -329,6 +332,208 @@ fn most_peers_tell_that_one_is_behind_and_one_alone_only_warns() {
     }
     assert_eq!(verdicts, [ClockVerdict::Corrected { correction_ms: 0 }, ClockVerdict::Agrees]);
     assert_eq!(slow.now_ms(), Some(now_ms));
+}
+
+#[test]
+fn a_parked_change_that_a_server_refuses_is_gone_and_what_was_shown_stays() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    here.follow().unwrap();
+    let first = set(&mut here, START_MS, "title", "from today").unwrap();
+    // What `first` has left in the state is nothing but what is held.
+    set(&mut here, START_MS, "other", "later");
+    pull(&mut fast, START_MS, &mut here);
+    let late = set(&mut fast, START_MS + DAY_MS, "title", "from tomorrow").unwrap();
+    pull(&mut here, START_MS, &mut fast);
+    assert_eq!((text(&mut here, "title").as_deref(), here.parked_count().unwrap()), (Some("from today"), 1));
+    let (address, state) = states(&mut here).pop().unwrap();
+    let refuse = |here: &mut Replica<MemoryStore>, dot: crdt_core::Dot| {
+        let refused = BTreeMap::from([(dot, Refusal::new(403, "no"))]);
+        let (peer, replica) = (Life(9), ReplicaId::from_u64(9));
+        let documents = vec![(address.clone(), Document::new())];
+        here.withdraw(Withdrawal { peer, session: 0, replica, refused, documents }).unwrap();
+        let namespace = here.head().unwrap().namespace;
+        let left = states(here).pop().map(|(address, state)| state.fingerprint(&namespace, &address));
+        assert_eq!(here.head().unwrap().root, left.unwrap_or_default(), "the books are kept");
+    };
+    refuse(&mut here, late);
+    assert_eq!((text(&mut here, "title").as_deref(), here.parked_count().unwrap()), (Some("from today"), 0));
+    // It comes again, from somebody who still has it; and now what it is shown instead of is refused.
+    let run = Checkpoint {
+        peer: Life(5),
+        replica: ReplicaId::from_u64(5),
+        cursor: 0,
+        context: Vec::new(),
+        documents: vec![(address.clone(), state.select(|dot| dot == late))],
+        scope: 0,
+        session: 0,
+    };
+    here.apply(run).unwrap();
+    assert_eq!((text(&mut here, "title").as_deref(), here.parked_count().unwrap()), (Some("from today"), 1));
+    refuse(&mut here, first);
+    assert_eq!(text(&mut here, "title"), None);
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert_eq!(text(&mut here, "title").as_deref(), Some("from tomorrow"));
+}
+
+/// Cells that come from no session.
+fn deliver(to: &mut Replica<MemoryStore>, documents: Vec<(Address, Document)>) {
+    let (peer, replica, context) = (Life(77), ReplicaId::from_u64(77), Vec::new());
+    to.apply(Checkpoint { peer, replica, cursor: 0, context, documents, scope: 0, session: 0 }).unwrap();
+}
+
+#[test]
+fn a_change_that_was_admitted_stays_so_when_the_clock_is_set_back_and_the_rest_of_it_comes() {
+    let [mut here, mut other] = [1, 2].map(replica);
+    commit(&mut other, START_MS, ("tasks", 1), |task| {
+        task.set("a", "one half")?;
+        task.set("b", "the other half")
+    });
+    let (address, state) = states(&mut other).pop().unwrap();
+    here.tick(START_MS).unwrap();
+    deliver(&mut here, vec![(address.clone(), select(&state, |path| path != "b"))]);
+    assert_eq!((text(&mut here, "a"), text(&mut here, "b")), (None, None), "it is not there yet");
+    let touch = select_all(&state, |path| path.last().is_none_or(|name| &**name != "b"));
+    deliver(&mut here, vec![(address.clone(), touch)]);
+    assert_eq!(text(&mut here, "a").as_deref(), Some("one half"));
+    here.tick(START_MS - DAY_MS).unwrap();
+    deliver(&mut here, vec![(address, state)]);
+    assert_eq!(text(&mut here, "b").as_deref(), Some("the other half"));
+    assert_eq!(here.parked_count().unwrap(), 0);
+}
+
+#[test]
+fn what_one_wrote_and_lost_comes_back_unparked_and_one_counts_on_from_what_others_saw() {
+    // Written with a fast clock, and lost: a copy was restored.
+    let mut lost = replica(1);
+    commit(&mut lost, START_MS + DAY_MS, ("tasks", 1), |task| {
+        task.set("title", "mine")?;
+        task.increment("votes", 5)
+    });
+    let own = states(&mut lost);
+    let mut here = replica(1);
+    here.tick(START_MS).unwrap();
+    deliver(&mut here, own.clone());
+    assert_eq!(text(&mut here, "title").as_deref(), Some("mine"));
+    assert_eq!(here.parked_count().unwrap(), 0);
+    // A reset from the future says what was counted here, before that comes back.
+    let mut fast = replica(2);
+    deliver(&mut fast, own);
+    fast.tick(START_MS + DAY_MS).unwrap();
+    commit(&mut fast, START_MS + DAY_MS, ("tasks", 1), |task| task.reset("votes"));
+    let (address, state) = states(&mut fast).pop().unwrap();
+    let mut again = replica(1);
+    again.tick(START_MS).unwrap();
+    let mut base = Document::new();
+    state.visit(&mut |path, cell| {
+        if matches!(cell, CellRef::Base(..)) {
+            base.merge_cell(path, cell.to_owned());
+        }
+    });
+    deliver(&mut again, vec![(address, base)]);
+    assert_eq!(again.parked_count().unwrap(), 1);
+    commit(&mut again, START_MS, ("tasks", 1), |task| task.increment("votes", 1));
+    let (_, state) = states(&mut again).pop().unwrap();
+    let tally = state.root().field("votes").unwrap().counter().unwrap().clone();
+    let mut counted = None;
+    state.visit(&mut |_, cell| {
+        if let CellRef::Tally(_, tally) = cell {
+            counted = Some((tally.p, tally.m));
+        }
+    });
+    assert_eq!(counted, Some((6, 0)), "{tally:?}: it goes on after the 5 that others saw");
+}
+
+/// The cells whose path is chosen.
+fn select_all(document: &Document, is_meant: impl Fn(&crdt_core::Path) -> bool) -> Document {
+    let mut chosen = Document::new();
+    document.visit(&mut |path, cell| {
+        if is_meant(path) {
+            chosen.merge_cell(path, cell.to_owned());
+        }
+    });
+    chosen
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_moment_does_not_forget_what_is_due() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    here.tick(START_MS + 10 * YEAR_MS).unwrap();
+    here.tick(START_MS).unwrap();
+    set(&mut fast, START_MS + DAY_MS, "title", "from tomorrow");
+    pull(&mut here, START_MS + 1, &mut fast);
+    assert_eq!(text(&mut here, "title"), None);
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert_eq!(text(&mut here, "title").as_deref(), Some("from tomorrow"));
+}
+
+#[test]
+fn to_keep_what_is_shown_keeps_an_earlier_value_of_the_same_author() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    set(&mut fast, START_MS, "notes", "before");
+    pull(&mut here, START_MS, &mut fast);
+    set(&mut fast, START_MS + DAY_MS, "notes", "from tomorrow");
+    pull(&mut here, START_MS, &mut fast);
+    let changes = [here.parked(None, 1).unwrap()[0].change];
+    here.repair(&changes, Repair::KeepShown, START_MS, Durability::Durable).unwrap();
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert_eq!(text(&mut here, "notes").as_deref(), Some("before"));
+    pull(&mut fast, START_MS + DAY_MS, &mut here);
+    assert_eq!(text(&mut fast, "notes").as_deref(), Some("before"));
+    assert!(fast.read("tasks", DocumentId::from_u64(1)).unwrap().conflicts("notes").is_empty());
+}
+
+#[test]
+fn one_writes_again_only_what_is_ones_own() {
+    let [mut one, mut other] = [1, 2].map(replica);
+    let fast_ms = START_MS + DAY_MS;
+    set(&mut one, fast_ms, "a", "mine");
+    set(&mut other, fast_ms, "b", "theirs");
+    pull(&mut one, fast_ms, &mut other);
+    one.tick(START_MS).unwrap();
+    assert_eq!(one.measured(Life(9), 0, true).unwrap(), ClockVerdict::Agrees);
+    let (_, state) = states(&mut one).pop().unwrap();
+    let by = |field: &str| *state.root().field(field).unwrap().written().unwrap().set_by();
+    assert_eq!((by("a").stamp.epoch, by("b").stamp.epoch), (1, 0));
+    assert_eq!(by("b").replica(), ReplicaId::from_u64(2));
+}
+
+#[test]
+fn half_of_the_peers_are_not_most_of_them() {
+    let mut here = replica(1);
+    here.tick(START_MS).unwrap();
+    let day = i64::try_from(DAY_MS).unwrap();
+    for (life, ahead_ms) in [(2, 0), (3, 2 * day), (4, day), (5, day)] {
+        let verdict = here.measured(Life(life), ahead_ms, true).unwrap();
+        assert!(!matches!(verdict, ClockVerdict::Corrected { .. }), "{life}");
+    }
+    let verdict = here.measured(Life(6), day, true).unwrap();
+    assert_eq!(verdict, ClockVerdict::Corrected { correction_ms: day });
+}
+
+#[test]
+fn a_commit_that_loses_all_against_what_is_parked_still_takes_a_step() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    commit(&mut fast, START_MS, ("tasks", 1), |task| task.ensure());
+    pull(&mut here, START_MS, &mut fast);
+    commit(&mut fast, START_MS + DAY_MS, ("tasks", 1), |task| task.ensure());
+    pull(&mut here, START_MS, &mut fast);
+    let before = here.head().unwrap();
+    let dot = commit(&mut here, START_MS, ("tasks", 1), |task| {
+        task.delete();
+        Ok(())
+    });
+    let after = here.head().unwrap();
+    assert!(!here.read("tasks", DocumentId::from_u64(1)).unwrap().exists(), "gone from what is shown");
+    assert_eq!((after.root, after.counter), (before.root, before.counter + 1));
+    assert_eq!(after.sequence, before.sequence + 1, "peers that are in sync have to hear of the dot");
+    let mut other = replica(3);
+    pull(&mut other, START_MS, &mut here);
+    assert!(other.seen().unwrap().contains(dot.unwrap()));
+    here.tick(START_MS + DAY_MS).unwrap();
+    assert!(
+        here.read("tasks", DocumentId::from_u64(1)).unwrap().exists(),
+        "what was not seen was not deleted"
+    );
 }
 
 #[test]
