@@ -40,7 +40,7 @@ pub const USAGE: &str = "arguments: --histories N   how many; then no planted bu
 /// A short run, for every `cargo test`.
 fn short() -> Arguments {
     Arguments {
-        histories: 2_000,
+        histories: 400,
         seed: 1,
         taste: Taste { faults: Faults::promised(), sqlite_per_mille: 4 },
         json: false,
