@@ -170,6 +170,11 @@ impl Device {
         Ok(Some(Written { outcomes: committed.value, dot: (dot.replica, dot.counter), stamp }))
     }
 
+    /// What it says of itself.
+    pub fn head(&mut self, at_ms: u64) -> Result<Head, Failed> {
+        self.replica(at_ms).head().map_err(say)
+    }
+
     /// What it shows of the journal, and says of itself.
     pub fn sight(&mut self, at_ms: u64) -> Result<Sight, Failed> {
         let now_ms = self.clock.shows(at_ms);
