@@ -40,11 +40,11 @@ pub const USAGE: &str = "arguments: --histories N   how many; then no planted bu
 /// A short run, for every `cargo test`.
 fn short() -> Arguments {
     Arguments {
-        histories: 2_000,
+        histories: 100,
         seed: 1,
         taste: Taste { faults: Faults::promised(), sqlite_per_mille: 4 },
         json: false,
-        planted: Some(20),
+        planted: Some(6),
         bug: None,
         tell: false,
     }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crdt_core::{
-    CommitError, Document, DocumentId, Durability, EditError, Head, Life, Namespace, Replica, ReplicaId,
-    Stamp, TransactionError,
+    Access, CommitError, Document, DocumentId, Durability, EditError, Head, Life, Name, Namespace, Replica,
+    ReplicaId, Stamp, Store as _, StoreError, TransactionError,
 };
 
 use crate::checker::Sight;
@@ -170,20 +170,26 @@ impl Device {
         Ok(Some(Written { outcomes: committed.value, dot: (dot.replica, dot.counter), stamp }))
     }
 
+    /// What it says of itself.
+    pub fn head(&mut self, at_ms: u64) -> Result<Head, Failed> {
+        self.replica(at_ms).head().map_err(say)
+    }
+
     /// What it shows of the journal, and says of itself.
     pub fn sight(&mut self, at_ms: u64) -> Result<Sight, Failed> {
+        let now_ms = self.clock.shows(at_ms);
         let replica = self.replica(at_ms);
         let entries = replica.list(JOURNAL, None, usize::MAX).map_err(say)?;
-        let number = |id: &DocumentId| {
-            let [.., a, b] = *id.as_bytes();
-            usize::from(u16::from_be_bytes([a, b]))
-        };
-        let journal = entries.iter().map(|(id, _)| number(id)).collect();
+        let journal: Vec<usize> = entries.iter().map(|(id, _)| number_of(*id)).collect();
+        let mut withheld = stored_entries(replica.store_mut()).map_err(say)?;
+        withheld.retain(|number| !journal.contains(number));
         let claims: Vector =
             replica.seen().map_err(say)?.iter().map(|dot| (dot.replica, dot.counter)).collect();
         let head = replica.head().map_err(say)?;
         Ok(Sight {
             journal,
+            withheld,
+            clock_ms: now_ms.min(true_ms(at_ms)),
             claims,
             replica: head.replica,
             sequence: head.sequence,
@@ -270,6 +276,19 @@ impl Device {
         };
         replica.renew_identity(id, Life(number)).map_err(say)
     }
+}
+
+fn number_of(entry: DocumentId) -> usize {
+    let [.., a, b] = *entry.as_bytes();
+    usize::from(u16::from_be_bytes([a, b]))
+}
+
+/// The numbers in the journal as it is stored, whatever is shown of it.
+fn stored_entries(store: &mut Planted) -> Result<Vec<usize>, StoreError> {
+    store.begin(Access::Read, Durability::Visible)?;
+    let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
+    store.rollback();
+    Ok(entries?.iter().filter(|(_, state)| !state.is_empty()).map(|(id, _)| number_of(*id)).collect())
 }
 
 /// The stamp of the change that set the first cell of a document.

@@ -127,7 +127,7 @@ fn meet(world: &mut World<'_>, one: usize, other: usize, random: &mut Random) ->
 fn is_quiet(world: &mut World<'_>, left: &[usize]) -> Checked<bool> {
     let mut roots = Vec::new();
     for at in left {
-        roots.push(world.devices[*at].sight(world.now_ms)?.root);
+        roots.push(world.devices[*at].head(world.now_ms)?.root);
     }
     Ok(roots.windows(2).all(|pair| pair[0] == pair[1]))
 }
@@ -151,7 +151,7 @@ fn nothing_more(world: &mut World<'_>, left: &[usize], random: &mut Random) -> C
 fn sequences(world: &mut World<'_>, pair: [usize; 2]) -> Checked<[u64; 2]> {
     let mut sequences = [0; 2];
     for (sequence, at) in sequences.iter_mut().zip(pair) {
-        *sequence = world.devices[at].sight(world.now_ms)?.sequence;
+        *sequence = world.devices[at].head(world.now_ms)?.sequence;
     }
     Ok(sequences)
 }

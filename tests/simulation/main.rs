@@ -60,6 +60,9 @@ use std::time::Instant;
 
 use arguments::{Arguments, Wish};
 
+/// In a short run, so many histories are played twice.
+const AGAIN: u64 = 8;
+
 fn main() -> ExitCode {
     let wish = match Arguments::read(std::env::args().skip(1)) {
         Ok(Wish::Run(wish)) => wish,
@@ -85,7 +88,7 @@ fn main() -> ExitCode {
         sum.say();
     }
     sum.tell(&wish);
-    let again = wish.planted.is_none() || campaign::happens_again(&wish, 40);
+    let again = wish.planted.is_none() || campaign::happens_again(&wish, AGAIN);
     let caught = wish.planted.is_none_or(|histories| campaign::catch_all(histories, wish.taste));
     if !wish.json {
         println!("\nin {:.1} s", began.elapsed().as_secs_f64());

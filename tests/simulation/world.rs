@@ -333,7 +333,7 @@ impl<'p> World<'p> {
         self.files[to] += 1;
         let number = self.next_identity();
         self.devices[to].adopt(&copy, noticed, number, of != to)?;
-        let writes_as = self.devices[to].sight(self.now_ms)?.replica;
+        let writes_as = self.devices[to].head(self.now_ms)?.replica;
         self.checker.replaced(of, to, (!noticed).then_some(writes_as));
         self.sees(to)
     }

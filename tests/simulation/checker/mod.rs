@@ -21,8 +21,12 @@ use crate::words::{Doc, Edit, Outcome, Schema, Shown, Vector};
 
 /// What a device showed at one moment.
 pub struct Sight {
-    /// The numbers of the transactions.
+    /// The numbers of the transactions that are shown.
     pub journal: Vec<usize>,
+    /// Of those that are there and are not shown.
+    pub withheld: Vec<usize>,
+    /// What its clock says, or the true time if that is earlier.
+    pub clock_ms: u64,
     /// What it says that it has seen.
     pub claims: Vector,
     /// Under which id it writes.
@@ -64,6 +68,7 @@ struct Forks {
 struct Transaction {
     author: usize,
     replica: ReplicaId,
+    stamp: Stamp,
     docs: Vec<Doc>,
     past: Seen,
     /// A crash took it back.
@@ -73,7 +78,9 @@ struct Transaction {
 /// What is known of one device.
 struct Watched {
     schema: Schema,
-    /// What it showed last.
+    /// What it had last: shown, or withheld with a reason.
+    has: Seen,
+    /// What of it it showed.
     shown: Seen,
     /// What it has to show whatever happens to the process: durable, or acknowledged.
     floor: Seen,
@@ -85,6 +92,9 @@ struct Watched {
     /// The last of its stamps under the present id.
     stamp: Option<Stamp>,
 }
+
+/// From further ahead than this, nothing is shown: by the library's default, in milliseconds.
+const BOUND_MS: u64 = 60_000;
 
 /// How the next sight relates to the last.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +120,7 @@ impl Checker {
     pub fn new(schemas: impl Iterator<Item = Schema>) -> Self {
         let watched = |schema| Watched {
             schema,
+            has: Seen::default(),
             shown: Seen::default(),
             floor: Seen::default(),
             steps: Vec::new(),
@@ -173,56 +184,76 @@ impl Checker {
         self.transactions.push(Transaction {
             author: at,
             replica: report.dot.0,
+            stamp: report.stamp,
             docs,
             past,
             taken_back: false,
         });
         let watched = &mut self.devices[at];
         watched.stamp = Some(report.stamp);
+        watched.has.insert(number);
         watched.shown.insert(number);
         if report.durable {
-            watched.floor = watched.shown.clone();
+            watched.floor = watched.has.clone();
         }
         Ok(())
     }
 
     /// A device was looked at.
     pub fn saw(&mut self, at: usize, sight: &Sight) -> Checked {
-        let mut shown = Seen::default();
+        let (mut has, mut shown) = (Seen::default(), Seen::default());
+        for number in &sight.withheld {
+            has.insert(*number);
+        }
         for number in &sight.journal {
-            if *number >= self.transactions.len() {
-                return broken(
-                    Promise::WholeTransactions,
-                    format!("{} shows transaction {number}, which was never committed", Who(at)),
-                );
-            }
             shown.insert(*number);
         }
-        self.check_growth(at, &shown)?;
-        for number in &sight.journal {
-            if !self.devices[at].shown.contains(*number) {
-                self.check_arrival(at, *number, &shown)?;
+        has.extend(&shown);
+        let there = || sight.journal.iter().chain(&sight.withheld).copied();
+        if let Some(number) = there().find(|number| *number >= self.transactions.len()) {
+            let what = format!("{} shows transaction {number}, which was never committed", Who(at));
+            return broken(Promise::WholeTransactions, what);
+        }
+        self.check_withheld(at, sight)?;
+        self.check_growth(at, &has)?;
+        for number in there() {
+            if !self.devices[at].has.contains(number) {
+                self.check_arrival(at, number, &has)?;
             }
         }
-        let claims = self.oracle.vector(&shown);
+        let claims = self.oracle.vector(&has);
         if claims != sight.claims && !self.forks.any {
             let what = format!("{} shows what amounts to {claims:?} and claims {:?}", Who(at), sight.claims);
             return broken(Promise::Claims, what);
         }
         let watched = &mut self.devices[at];
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
-        watched.steps.push((sight.sequence, shown.clone()));
-        (watched.shown, watched.next) = (shown, Next::Grows);
+        watched.steps.push((sight.sequence, has.clone()));
+        (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
         if let Some(documents) = &sight.documents {
             self.check_documents(at, documents)?;
         }
         Ok(())
     }
 
-    /// What a device shows now beside what it showed last.
+    /// Only what comes from a time that has not come yet is not shown.
+    fn check_withheld(&self, at: usize, sight: &Sight) -> Checked {
+        let soon_ms = sight.clock_ms + BOUND_MS / 2;
+        let hidden =
+            sight.withheld.iter().find(|number| self.transactions[**number].stamp.hlc.ms() <= soon_ms);
+        match hidden {
+            Some(number) => broken(
+                Promise::Clocks,
+                format!("{} has transaction {number}, does not show it, and its time has come", Who(at)),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// What a device has now beside what it had last.
     fn check_growth(&mut self, at: usize, shown: &Seen) -> Checked {
         let watched = &self.devices[at];
-        let (who, before) = (Who(at), &watched.shown);
+        let (who, before) = (Who(at), &watched.has);
         match watched.next {
             Next::Grows if !shown.covers(before) => {
                 let lost = self.missing(shown, before);
@@ -270,7 +301,7 @@ impl Checker {
         }
         // It has left its author, so there it is durable.
         let author = &mut self.devices[*author];
-        if author.shown.contains(number) {
+        if author.has.contains(number) {
             author.floor.insert(number);
         }
         Ok(())
@@ -298,7 +329,7 @@ impl Checker {
     /// All that a device shows is durable.
     pub fn is_durable(&mut self, at: usize) {
         let watched = &mut self.devices[at];
-        watched.floor = watched.shown.clone();
+        watched.floor = watched.has.clone();
     }
 
     /// `by`, whose file is the one that it was then, told `of` that it has durably applied its changes up to a position.
@@ -306,8 +337,8 @@ impl Checker {
         let promised = self.devices[of].steps.iter().rev().find(|(at, _)| *at <= sequence);
         let Some((_, promised)) = promised.cloned() else { return Ok(()) };
         let watched = &mut self.devices[by];
-        if !watched.shown.covers(&promised) {
-            let lacks = self.missing(&self.devices[by].shown, &promised);
+        if !watched.has.covers(&promised) {
+            let lacks = self.missing(&self.devices[by].has, &promised);
             return broken(
                 Promise::NothingLost,
                 format!("{} acknowledged transactions {lacks} to {} and lacks them", Who(by), Who(of)),
@@ -326,7 +357,7 @@ impl Checker {
     pub fn copied(&mut self, at: usize) {
         self.is_durable(at);
         let watched = &mut self.devices[at];
-        watched.copy = Some(watched.shown.clone());
+        watched.copy = Some(watched.has.clone());
     }
 
     /// The copy of one device's file became the file of another, or of itself. If nobody noticed, it goes on under the id
@@ -341,7 +372,7 @@ impl Checker {
             self.forks.docs.extend(since.flat_map(|(_, one)| &one.docs));
         }
         let watched = &mut self.devices[at];
-        (watched.floor, watched.shown) = (copy.clone(), copy);
+        (watched.floor, watched.has, watched.shown) = (copy.clone(), copy.clone(), copy);
         watched.steps.clear();
         (watched.next, watched.stamp) = (Next::Replaced, None);
     }
@@ -355,7 +386,7 @@ impl Checker {
     pub fn everything(&self, left: &[usize]) -> Seen {
         let mut all = Seen::default();
         for at in left {
-            all.extend(&self.devices[*at].shown);
+            all.extend(&self.devices[*at].has);
         }
         all
     }
@@ -364,7 +395,7 @@ impl Checker {
     pub fn finished(&self, everything: &Seen, sights: &[(usize, Sight)]) -> Checked {
         let Some((first, one)) = sights.first() else { return Ok(()) };
         for (at, sight) in sights {
-            let shown = &self.devices[*at].shown;
+            let shown = &self.devices[*at].has;
             if !shown.covers(everything) {
                 let lost = self.missing(shown, everything);
                 return broken(
@@ -372,7 +403,7 @@ impl Checker {
                     format!("in the end, {} lacks transactions {lost}", Who(*at)),
                 );
             }
-            if *shown != self.devices[*first].shown {
+            if *shown != self.devices[*first].has {
                 let what =
                     format!("in the end, {} and {} show different transactions", Who(*first), Who(*at));
                 return broken(Promise::Convergence, what);
@@ -395,7 +426,12 @@ impl Checker {
     /// Devices of one schema show the same, whatever the oracle says.
     fn same_documents(&self, sights: &[(usize, Sight)]) -> Checked {
         for (index, (at, sight)) in sights.iter().enumerate() {
-            let alike = |other: &&(usize, Sight)| self.devices[other.0].schema == self.devices[*at].schema;
+            let mine = &self.devices[*at];
+            let alike = |other: &&(usize, Sight)| {
+                let other = &self.devices[other.0];
+                // What one withholds and another one does not makes them differ.
+                other.schema == mine.schema && other.shown == mine.shown
+            };
             let Some((other, before)) = sights[..index].iter().rfind(alike) else { continue };
             if before.documents != sight.documents {
                 let what = format!("in the end, {} and {} show different documents", Who(*other), Who(*at));
