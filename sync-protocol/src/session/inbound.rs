@@ -250,7 +250,7 @@ impl Inbound {
     pub(super) fn begin_again(&mut self) {
         let hold = if self.may_hold() { Hold::Ready } else { Hold::Never };
         let Self { scope, keeps_seen, session, .. } = *self;
-        *self = Self { scope, keeps_seen, session, hold, ..Self::default() };
+        *self = Self { scope, hold, keeps_seen, session, ..Self::default() };
     }
 
     pub(super) const fn caught_up(&self) -> bool {
