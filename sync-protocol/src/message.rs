@@ -203,6 +203,54 @@ pub(crate) const fn carries_cells(kind: u8) -> bool {
     matches!(kind, CHUNK | CHECKPOINT | PUSH | PUSH_OWN)
 }
 
+impl Restart {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.replica.as_bytes());
+        out.extend_from_slice(&self.life.0.to_le_bytes());
+        out.extend_from_slice(&self.root.0.to_le_bytes());
+        put_unsigned(out, self.sequence);
+        put_trail(out, &self.trail);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+            life: Life(u64::from_le_bytes(reader.array("a life")?)),
+            root: read_root(reader)?,
+            sequence: reader.unsigned("a sequence")?,
+            trail: read_trail(reader)?,
+        })
+    }
+}
+
+impl Hello {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.namespace);
+        out.extend_from_slice(self.replica.as_bytes());
+        out.extend_from_slice(&self.life.0.to_le_bytes());
+        out.extend_from_slice(&self.nonce.to_le_bytes());
+        out.extend_from_slice(&self.root.0.to_le_bytes());
+        put_unsigned(out, self.sequence);
+        put_unsigned(out, self.now_ms);
+        out.push(self.durable.into());
+        put_trail(out, &self.trail);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            namespace: reader.array("a namespace")?,
+            replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+            life: Life(u64::from_le_bytes(reader.array("a life")?)),
+            nonce: u64::from_le_bytes(reader.array("a nonce")?),
+            root: read_root(reader)?,
+            sequence: reader.unsigned("a sequence")?,
+            now_ms: reader.unsigned("a time")?,
+            durable: read_bool(reader)?,
+            trail: read_trail(reader)?,
+        })
+    }
+}
+
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -211,15 +259,7 @@ impl<'a> Message<'a> {
                 out.push(HELLO);
                 out.extend_from_slice(&MAGIC);
                 out.push(PROTOCOL_VERSION);
-                out.extend_from_slice(&hello.namespace);
-                out.extend_from_slice(hello.replica.as_bytes());
-                out.extend_from_slice(&hello.life.0.to_le_bytes());
-                out.extend_from_slice(&hello.nonce.to_le_bytes());
-                out.extend_from_slice(&hello.root.0.to_le_bytes());
-                put_unsigned(&mut out, hello.sequence);
-                put_unsigned(&mut out, hello.now_ms);
-                out.push(hello.durable.into());
-                put_trail(&mut out, &hello.trail);
+                hello.put(&mut out);
             }
             Self::Want(want) => {
                 out.push(WANT);
@@ -301,11 +341,7 @@ impl<'a> Message<'a> {
             Self::Reconciling(message) => message.encode(&mut out),
             Self::Restart(restart) => {
                 out.push(RESTART);
-                out.extend_from_slice(restart.replica.as_bytes());
-                out.extend_from_slice(&restart.life.0.to_le_bytes());
-                out.extend_from_slice(&restart.root.0.to_le_bytes());
-                put_unsigned(&mut out, restart.sequence);
-                put_trail(&mut out, &restart.trail);
+                restart.put(&mut out);
             }
         }
         out
@@ -323,7 +359,7 @@ impl<'a> Message<'a> {
                 if version != PROTOCOL_VERSION {
                     return Err(DecodeError::UnknownTag { what: "protocol version", tag: version.into() });
                 }
-                Self::Hello(read_hello(&mut reader)?)
+                Self::Hello(Hello::read(&mut reader)?)
             }
             WANT => {
                 let (cursor, seen_of_you) = (reader.unsigned("a cursor")?, reader.unsigned("a counter")?);
@@ -400,13 +436,7 @@ impl<'a> Message<'a> {
                 return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
             }
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
-            RESTART => Self::Restart(Restart {
-                replica: ReplicaId::from_bytes(reader.array("a replica id")?),
-                life: Life(u64::from_le_bytes(reader.array("a life")?)),
-                root: read_root(&mut reader)?,
-                sequence: reader.unsigned("a sequence")?,
-                trail: read_trail(&mut reader)?,
-            }),
+            RESTART => Self::Restart(Restart::read(&mut reader)?),
             tag => match Reconciling::decode(tag, &mut reader) {
                 Some(message) => Self::Reconciling(message?),
                 None => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
@@ -415,20 +445,6 @@ impl<'a> Message<'a> {
         reader.finish()?;
         Ok(message)
     }
-}
-
-fn read_hello(reader: &mut Reader<'_>) -> Result<Hello, DecodeError> {
-    Ok(Hello {
-        namespace: reader.array("a namespace")?,
-        replica: ReplicaId::from_bytes(reader.array("a replica id")?),
-        life: Life(u64::from_le_bytes(reader.array("a life")?)),
-        nonce: u64::from_le_bytes(reader.array("a nonce")?),
-        root: read_root(reader)?,
-        sequence: reader.unsigned("a sequence")?,
-        now_ms: reader.unsigned("a time")?,
-        durable: read_bool(reader)?,
-        trail: read_trail(reader)?,
-    })
 }
 
 fn read_root(reader: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {

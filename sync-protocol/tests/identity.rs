@@ -4,11 +4,14 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use crdt_core::{
-    Collection, DocumentId, Durability, FieldType, Head, Life, MemoryStore, Namespace, Renewal, Replica,
-    ReplicaId, Spare, TransactionError, Value,
+    Collection, DocumentId, DocumentMut, Durability, FieldType, Head, Life, MemoryStore, Namespace, Refusal,
+    Renewal, Replica, ReplicaId, Spare, TransactionError, Value,
 };
 use support::{START_MS, assert_equal};
+use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::drive::pump;
 use sync_protocol::{Config, Session, SessionError, SessionEvent};
 
@@ -38,7 +41,7 @@ fn copy(of: &mut Memory, run: u64) -> Memory {
     over(of.store_mut().clone(), run)
 }
 
-fn at(replica: &mut Memory, id: u64, ms: u64, edit: impl FnOnce(&mut crdt_core::DocumentMut<'_>)) {
+fn at(replica: &mut Memory, id: u64, ms: u64, edit: impl FnOnce(&mut DocumentMut<'_>)) {
     in_collection(replica, "tasks", id, ms, edit);
 }
 
@@ -47,7 +50,7 @@ fn in_collection(
     collection: &str,
     id: u64,
     ms: u64,
-    edit: impl FnOnce(&mut crdt_core::DocumentMut<'_>),
+    edit: impl FnOnce(&mut DocumentMut<'_>),
 ) {
     let committed = replica.commit(START_MS + ms, Durability::Visible, |tx| {
         edit(&mut tx.document(collection, DocumentId::from_u64(id))?);
@@ -238,7 +241,9 @@ fn elements_flags_and_deletions_of_both_branches_stand() {
             }
             task.add_to("tags", "lost adds").unwrap();
         });
-        at(a, 3, 11, |task| task.delete());
+        at(a, 3, 11, |it| {
+            it.delete();
+        });
         at(a, 4, 12, |task| task.set("title", "edited in the lost part").unwrap());
     };
     let since = |a: &mut Memory| {
@@ -252,9 +257,15 @@ fn elements_flags_and_deletions_of_both_branches_stand() {
         });
         at(a, 1, 11, |task| task.remove_from("tags", "added and removed").unwrap());
         at(a, 1, 12, |task| task.disable("urgent").unwrap());
-        at(a, 2, 13, |task| task.delete());
-        at(a, 4, 14, |task| task.delete());
-        in_collection(a, "bills", 1, 15, |bill| bill.delete());
+        at(a, 2, 13, |it| {
+            it.delete();
+        });
+        at(a, 4, 14, |it| {
+            it.delete();
+        });
+        in_collection(a, "bills", 1, 15, |it| {
+            it.delete();
+        });
     };
     let (mut a, ..) = rolled_back(prepare, lost, since);
     let view = shown(&mut a, 1);
@@ -453,4 +464,79 @@ fn a_session_that_is_cut_while_it_heals_leaves_nothing_behind() {
         assert_eq!(a.head().unwrap().replica, a.status(0).unwrap().renewals.last().unwrap().now);
         assert_eq!(a.status(0).unwrap().renewals.len(), 1);
     }
+}
+
+/// A client that follows a guarded server finds out in the middle of their session: what the server does not take of the changes that
+/// were issued again is taken back, as always.
+#[test]
+fn a_follower_heals_in_a_session_with_a_guard() {
+    for forbidden in [false, true] {
+        let (mut server, mut client) = (fresh(2), fresh(1));
+        client.follow().unwrap();
+        at(&mut client, 1, 0, |task| task.increment("votes", 1).unwrap());
+        meet_guarded(&mut server, &mut client, 1, "manager");
+        let backup = client.store_mut().clone();
+        at(&mut client, 1, 10, |task| task.increment("votes", 10).unwrap());
+        at(&mut client, 2, 11, |task| task.set("notes", "lost").unwrap());
+        meet_guarded(&mut server, &mut client, 2, "manager");
+        let mut client = over(backup, 77);
+        at(&mut client, 1, 20, |task| task.increment("votes", 100).unwrap());
+        at(&mut client, 2, 21, |task| task.set("notes", "since").unwrap());
+        in_collection(&mut client, "bills", 1, 22, |bill| bill.set("sum", 5).unwrap());
+        at(&mut client, 1, 23, |task| task.increment("votes", 1_000).unwrap());
+        let token = if forbidden { "clerk" } else { "manager" };
+        let met = meet_guarded(&mut server, &mut client, 3, token);
+        assert_eq!(met.renewed(1).map(|(reissued, _)| reissued), Some(3), "{:?}", met.events);
+        assert_eq!(server.canonical_bytes().unwrap(), client.canonical_bytes().unwrap());
+        assert_eq!(shown(&mut client, 1).counter("votes"), 1_111);
+        assert_eq!(texts(&mut client, 2, "notes"), ["lost", "since"]);
+        let bill = client.read("bills", DocumentId::from_u64(1)).unwrap();
+        assert_eq!(bill.exists(), !forbidden);
+        let rejected = client.rejected().unwrap();
+        assert_eq!(rejected.len(), usize::from(forbidden));
+        if let Some(rejected) = rejected.first() {
+            assert_eq!(rejected.dot.replica, client.head().unwrap().replica, "under its new name");
+        }
+        let again = meet_guarded(&mut server, &mut client, 4, token);
+        assert!(again.renewed(1).is_none() && again.renewed(0).is_none(), "{:?}", again.events);
+    }
+}
+
+fn meet_guarded(server: &mut Memory, client: &mut Memory, number: u64, token: &'static str) -> Met {
+    let guard = |applicant: &Applicant<'_>| match applicant.token {
+        Some(b"manager") => Ok(Rules::all(Right::ReadWrite).of("ann")),
+        Some(b"clerk") => Ok(Rules::all(Right::ReadWrite).collection("bills", Right::Read).of("ann")),
+        _ => Err(Refusal::new(401, "sign in")),
+    };
+    let config = |side: u64| Config::new(2 * number + side).spare(spare(10_000 + 2 * number + side));
+    let mut at_server = Session::new(config(0), START_MS).guarded_by(Arc::new(guard));
+    let mut at_client = Session::new(config(1), START_MS).with_token(token).obeying();
+    pump(&mut at_server, server, &mut at_client, client, START_MS).unwrap();
+    assert!(at_server.is_settled() && at_client.is_settled(), "the session came to rest");
+    at_server.finish(server, START_MS);
+    at_client.finish(client, START_MS);
+    let events = [&mut at_server, &mut at_client];
+    Met { events: events.map(|session| std::iter::from_fn(|| session.poll_event()).collect()) }
+}
+
+/// A live session goes on when another one of the same store finds out.
+#[test]
+fn other_sessions_of_a_store_that_renews_go_on() {
+    let (mut a, backup, mut hub) = with_backup(|a| at(a, 1, 0, |task| task.increment("votes", 1).unwrap()));
+    at(&mut a, 1, 10, |task| task.increment("votes", 10).unwrap());
+    meet(&mut a, &mut hub, 2);
+    let (mut a, mut live) = (over(backup, 77), fresh(4));
+    let mut at_a = Session::new(Config::new(90), START_MS);
+    let mut at_live = Session::new(Config::new(91), START_MS);
+    pump(&mut at_a, &mut a, &mut at_live, &mut live, START_MS).unwrap();
+    assert!(meet(&mut a, &mut hub, 3).renewed(0).is_some());
+    for (replica, ms) in [(&mut live, 30), (&mut a, 31)] {
+        at(replica, 1, ms, |task| task.increment("votes", 100).unwrap());
+    }
+    pump(&mut at_a, &mut a, &mut at_live, &mut live, START_MS).unwrap();
+    assert!(at_a.is_settled() && at_live.is_settled());
+    assert_equal(&mut a, &mut live);
+    assert_eq!(shown(&mut live, 1).counter("votes"), 211);
+    let renewed = |event: SessionEvent| matches!(event, SessionEvent::PeerRenewed { .. });
+    assert!(std::iter::from_fn(|| at_live.poll_event()).any(renewed));
 }

@@ -242,7 +242,7 @@ export class Replica {
    */
   static open(options: OpenOptions): Replica;
 
-  /** Under which id this replica writes; a new one each time it is opened. */
+  /** Under which id this replica writes; a new one each time it is opened, and when a session finds out that it is a copy. */
   readonly replicaId: string;
 
   /**
@@ -325,6 +325,15 @@ export class Replica {
    * ```
    */
   session(options?: SessionOptions): Session;
+
+  /**
+   * How this replica and its peers are getting on: who has what, since when somebody is behind, what went wrong. Cheap.
+   *
+   * ```js
+   * for (const peer of replica.status().peers) console.log(peer.replica, peer.state, peer.missingThere, peer.behindMs);
+   * ```
+   */
+  status(): ReplicaStatus;
 
   /**
    * The changes that a server refused, of a replica that follows one ({@link OpenOptions.followsServer}): out of the data, and
@@ -881,6 +890,55 @@ export type EndReason = "done" | "closed" | "timed-out" | "failed" | "not-admitt
 /** How one side finds out what the other misses: nothing is missing, from where it left off, by comparing sums, everything. */
 export type Way = "in-sync" | "resume" | "reconcile" | "full";
 
+/** How a replica and its peers are getting on. */
+export interface ReplicaStatus {
+  readonly replica: string;
+  /** Own transactions that no durable peer has acknowledged: if this device is lost now, so are they. */
+  readonly pending: number | bigint;
+  readonly peers: readonly PeerStatus[];
+  /** The last times that the replica went on under another id because it turned out to be a copy. */
+  readonly renewals: readonly {
+    readonly was: string;
+    readonly now: string;
+    readonly at?: Date;
+    readonly reissued: number | bigint;
+    readonly miscounted: boolean;
+  }[];
+  /** Changes that are hidden until something allows them, and the places where they hide something. */
+  readonly parked: number | bigint;
+  readonly withheld: number | bigint;
+}
+
+/** How a peer is getting on. */
+export interface PeerStatus {
+  readonly replica: string;
+  readonly life: string;
+  readonly state: "never-met" | "in-session" | "idle" | "refused";
+  /** Why, if it is refused. */
+  readonly refusal?: Refusal;
+  /** It keeps what it acknowledges. */
+  readonly durable: boolean;
+  readonly cursor: number | bigint;
+  /** Steps of its change order that are known of and not applied here. */
+  readonly missingHere: number | bigint;
+  readonly acknowledged: number | bigint;
+  /** Steps of our change order that it has not acknowledged. */
+  readonly missingThere: number | bigint;
+  /** For how long the oldest of these has been here, at most. */
+  readonly behindMs?: number | bigint;
+  readonly acknowledgedAt?: Date;
+  readonly metAt?: Date;
+  readonly partedAt?: Date;
+  /** How the last session ended; none while it goes on, or if the process ended with it. */
+  readonly lastEnd?: "closed" | "timed-out" | "failed" | "refused";
+  /** Its wall clock minus ours in the last handshake. */
+  readonly clockOffsetMs?: number | bigint;
+  /** What the roots said when both sides last had everything. */
+  readonly rootsEqual?: boolean;
+  readonly parked: number | bigint;
+  readonly withheld: number | bigint;
+}
+
 /** Something that happened in a session. More may be added. */
 export type SessionEvent =
   | {
@@ -901,6 +959,7 @@ export type SessionEvent =
   | { readonly type: "sending"; readonly way: Way }
   | { readonly type: "applied"; readonly cells: number; readonly checkpoint: boolean }
   | { readonly type: "acknowledged"; readonly sequence: number | bigint }
+  /** Both sides had everything and held different data: a copy was not noticed in time. */
   | { readonly type: "roots-differ"; readonly repairing: boolean }
   /**
    * The peer's clock is `offsetMs` ahead of ours, more than a minute, and it cannot be told which of the two is wrong; or
@@ -909,6 +968,19 @@ export type SessionEvent =
   | { readonly type: "clock"; readonly offsetMs?: number; readonly correctionMs?: number }
   /** So many events came faster than they were taken and were not kept; sums of what was applied are never missed. */
   | { readonly type: "missed"; readonly events: number | bigint }
+  /**
+   * This replica turned out to be a copy, or to have been set back. It goes on under another id, and what it wrote since then
+   * was issued again; `miscounted`: steps of counters that had left before may count twice or not at all.
+   */
+  | {
+      readonly type: "identity-renewed";
+      readonly was: string;
+      readonly now: string;
+      readonly reissued: number | bigint;
+      readonly miscounted: boolean;
+    }
+  /** The peer goes on under another id, for the same reason. */
+  | { readonly type: "peer-renewed"; readonly was: string; readonly now: string }
   | { readonly type: "ended"; readonly reason: EndReason }
   | { readonly type: "other" };
 

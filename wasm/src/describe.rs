@@ -3,7 +3,8 @@
 use alloc::string::String;
 use crdt_core::{
     ChangeEvent, ChangeKind, ClockVerdict, DocumentChange, FieldChange, Fingerprint, Life, Origin,
-    ParkReason, ParkedChange, Payload, Refusal, Rejected, Sibling, Value, Withheld,
+    ParkReason, ParkedChange, Payload, PeerState, PeerStatus, Refusal, Rejected, Renewal, ReplicaStatus,
+    Roots, SessionEnd, Sibling, Value, Withheld,
 };
 use sync_protocol::door::{Reads, Terms};
 use sync_protocol::{EndReason, SessionEvent, Status, Traffic, Way};
@@ -192,6 +193,68 @@ pub(crate) fn rejected(rejected: Rejected, replica: &Replica) -> Value {
     ])
 }
 
+/// How a replica and its peers are getting on.
+pub(crate) fn replica_status(status: &ReplicaStatus) -> Value {
+    let renewal = |renewal: &Renewal| {
+        object([
+            ("was", Some(uuid(renewal.was.as_bytes()).into())),
+            ("now", Some(uuid(renewal.now.as_bytes()).into())),
+            ("at", renewal.at_ms.map(time)),
+            ("reissued", Some(number(renewal.reissued))),
+            ("miscounted", Some(renewal.miscounted.into())),
+        ])
+    };
+    object([
+        ("replica", Some(uuid(status.replica.as_bytes()).into())),
+        ("pending", Some(number(status.pending))),
+        ("peers", Some(list(&mut status.peers.iter().map(peer_status)))),
+        ("renewals", Some(list(&mut status.renewals.iter().map(renewal)))),
+        ("parked", Some(number(status.parked))),
+        ("withheld", Some(number(status.withheld))),
+    ])
+}
+
+fn peer_status(peer: &PeerStatus) -> Value {
+    let (state, why) = match &peer.state {
+        PeerState::NeverMet => ("never-met", None),
+        PeerState::InSession => ("in-session", None),
+        PeerState::Idle => ("idle", None),
+        PeerState::Refused(why) => ("refused", Some(refusal(why))),
+    };
+    let last_end = match peer.last_end {
+        SessionEnd::Open => None,
+        SessionEnd::Closed => Some("closed"),
+        SessionEnd::TimedOut => Some("timed-out"),
+        SessionEnd::Failed => Some("failed"),
+        SessionEnd::Refused(_) => Some("refused"),
+    };
+    let roots = match peer.roots {
+        Roots::NotCompared => None,
+        Roots::Equal => Some(true),
+        Roots::Unequal => Some(false),
+    };
+    object([
+        ("replica", Some(uuid(peer.replica.as_bytes()).into())),
+        ("life", Some(life(peer.life))),
+        ("state", Some(state.into())),
+        ("refusal", why),
+        ("durable", Some(peer.durable.into())),
+        ("cursor", Some(number(peer.cursor))),
+        ("missingHere", Some(number(peer.missing_here))),
+        ("acknowledged", Some(number(peer.acknowledged))),
+        ("missingThere", Some(number(peer.missing_there))),
+        ("behindMs", peer.behind_ms.map(number)),
+        ("acknowledgedAt", peer.acknowledged_ms.map(time)),
+        ("metAt", peer.met_ms.map(time)),
+        ("partedAt", peer.parted_ms.map(time)),
+        ("lastEnd", last_end.map(Value::from)),
+        ("clockOffsetMs", peer.clock_offset_ms.map(Value::from)),
+        ("rootsEqual", roots.map(Value::from)),
+        ("parked", Some(number(peer.parked))),
+        ("withheld", Some(number(peer.withheld))),
+    ])
+}
+
 pub(crate) fn session_event(event: &SessionEvent) -> Value {
     let named = |name: &str| ("type", Some(Value::from(name)));
     match *event {
@@ -226,6 +289,18 @@ pub(crate) fn session_event(event: &SessionEvent) -> Value {
             object([named("roots-differ"), ("repairing", Some(repairing.into()))])
         }
         SessionEvent::Missed { events } => object([named("missed"), ("events", Some(number(events)))]),
+        SessionEvent::IdentityRenewed { was, now, reissued, miscounted } => object([
+            named("identity-renewed"),
+            ("was", Some(uuid(was.as_bytes()).into())),
+            ("now", Some(uuid(now.as_bytes()).into())),
+            ("reissued", Some(number(reissued))),
+            ("miscounted", Some(miscounted.into())),
+        ]),
+        SessionEvent::PeerRenewed { was, now } => object([
+            named("peer-renewed"),
+            ("was", Some(uuid(was.as_bytes()).into())),
+            ("now", Some(uuid(now.as_bytes()).into())),
+        ]),
         SessionEvent::Ended(reason) => object([named("ended"), ("reason", Some(end_reason(reason)))]),
         _ => object([named("other")]),
     }

@@ -7,7 +7,7 @@ use core::cell::RefCell;
 
 use crdt_core::{
     Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReceiveBound,
-    ReplicaId, Value,
+    ReplicaId, Spare, Value,
 };
 use sync_protocol::Config;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -173,22 +173,37 @@ impl Core {
         })
     }
 
-    /// Starts a session with 8 random bytes, a token to show, and a guard that looks at the peer's.
+    /// How the replica and its peers are getting on.
     ///
     /// # Errors
-    /// `argument` when they are not 8; `busy`.
+    /// `busy`.
+    pub fn status(&self, now_ms: f64) -> Result<Vec<u8>, Error> {
+        self.shared.with(|replica| Ok(encode(&describe::replica_status(&replica.status(ms(now_ms))?))))
+    }
+
+    /// Starts a session with 8 random bytes, an id and 8 bytes to go on with if the replica turns out to be a copy, a token to
+    /// show, and a guard that looks at the peer's.
+    ///
+    /// # Errors
+    /// `argument` when they are not as many; `busy`.
+    #[allow(clippy::too_many_arguments)] // what crosses the border crosses in pieces
     pub fn session(
         &self,
         nonce: &[u8],
+        spare_replica: &[u8],
+        spare_life: &[u8],
         timeout_ms: f64,
         now_ms: f64,
         token: Option<Vec<u8>>,
         guard: Option<Guard>,
     ) -> Result<SessionCore, Error> {
-        let Ok(nonce) = nonce.try_into() else {
+        let (Ok(nonce), Ok(id), Ok(life)) =
+            (nonce.try_into(), spare_replica.try_into(), spare_life.try_into())
+        else {
             return Err(Error::argument("`random` has to give as many bytes as it is asked for"));
         };
-        let mut config = Config::new(u64::from_be_bytes(nonce));
+        let spare = Spare { replica: ReplicaId::from_bytes(id), life: Life(u64::from_be_bytes(life)) };
+        let mut config = Config::new(u64::from_be_bytes(nonce)).spare(spare);
         (config.durable, config.timeout_ms) = (self.durable, ms(timeout_ms));
         SessionCore::start(self.shared.clone(), config, token, guard, ms(now_ms))
     }

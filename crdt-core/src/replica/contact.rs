@@ -140,7 +140,9 @@ impl Contact {
         let mut note = Vec::new();
         put_unsigned(&mut note, self.trail.number);
         put_unsigned(&mut note, self.trail.runs.len() as u64);
-        self.trail.runs.iter().for_each(|run| note.extend_from_slice(&run.to_be_bytes()));
+        for run in &self.trail.runs {
+            note.extend_from_slice(&run.to_be_bytes());
+        }
         let compared = match self.roots {
             Roots::NotCompared => 0,
             Roots::Unequal => 2,
@@ -167,7 +169,9 @@ impl Contact {
             SessionEnd::Refused(refusal) => (4, Some(refusal)),
         };
         note.push(end);
-        refusal.into_iter().for_each(|refusal| put_refusal(&mut note, refusal));
+        if let Some(refusal) = refusal {
+            put_refusal(&mut note, refusal);
+        }
         note
     }
 

@@ -182,7 +182,7 @@ impl Runs {
             return fork;
         }
         let later = |number: &u64| self.get(*number).is_some_and(|start| start.sequence <= sequence);
-        let run = (run..).take_while(later).last().unwrap_or(run);
+        let run = (run..=self.present()).take_while(later).last().unwrap_or(run);
         Fork { counter, sequence, run, within: true, exact: false }
     }
 

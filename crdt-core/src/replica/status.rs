@@ -27,7 +27,7 @@ pub struct ReplicaStatus {
     pub renewals: Vec<Renewal>,
     /// Changes that are hidden until something allows them, of whoever.
     pub parked: u64,
-    /// Changes that are in the state and are not shown.
+    /// Places where they hide something: documents, counted once for each of these changes.
     pub withheld: u64,
 }
 
@@ -74,7 +74,7 @@ pub struct PeerStatus {
     pub roots: Roots,
     /// Its changes that are hidden until something allows them.
     pub parked: u64,
-    /// Its changes that are in the state and are not shown.
+    /// Places where they hide something: documents, counted once for each of these changes.
     pub withheld: u64,
 }
 
@@ -129,10 +129,16 @@ impl<S: Store> Replica<S> {
             }
             let kept = known.iter().filter(|(_, (_, contact))| contact.durable);
             let kept = kept.map(|(_, (_, contact))| contact.own_acked).max().unwrap_or(0);
-            let mut peers = Vec::new();
+            let (mut peers, hidden) = (Vec::new(), hidden(store)?);
             for (life, (record, contact)) in known {
                 let present = present.get(&life);
-                peers.push(peer_status(life, record, contact, present, &head, &marks, now_ms));
+                let mut peer = peer_status(life, record, contact, present, &head, &marks, now_ms);
+                (peer.parked, peer.withheld) = hidden.get(&peer.replica).copied().unwrap_or_default();
+                peers.push(peer);
+            }
+            let (mut parked, mut withheld) = (0, 0);
+            for (_, of_replica) in hidden.iter() {
+                (parked, withheld) = (parked + of_replica.0, withheld + of_replica.1);
             }
             Ok(ReplicaStatus {
                 replica: head.replica,
@@ -140,11 +146,32 @@ impl<S: Store> Replica<S> {
                 pending: head.counter.saturating_sub(kept),
                 peers,
                 renewals: renewals::all(store)?,
-                parked: 0,
-                withheld: 0,
+                parked,
+                withheld,
             })
         })
     }
+}
+
+/// Under `parked`, a zero byte and the change (time, replica, counter, epoch: 8, 16, 8 and 4 bytes) is a note of it, and under
+/// the same with a document behind it one of each document in which it hides something.
+const PARKED: &[u8] = b"parked\0";
+const CHANGE_BYTES: usize = 36;
+
+/// By author: how many changes are parked, and in how many documents each.
+fn hidden<S: Store>(store: &mut S) -> Result<SmallMap<ReplicaId, (u64, u64)>, StoreError> {
+    let mut hidden: SmallMap<ReplicaId, (u64, u64)> = SmallMap::new();
+    for (key, _) in store.notes_after(PARKED, &[], usize::MAX)? {
+        let change = &key[PARKED.len()..];
+        let Some(author) = change.get(8..24).and_then(|id| id.try_into().ok()) else { continue };
+        let (parked, withheld) = hidden.or_default(&ReplicaId::from_bytes(author));
+        if change.len() == CHANGE_BYTES {
+            *parked += 1;
+        } else {
+            *withheld += 1;
+        }
+    }
+    Ok(hidden)
 }
 
 fn peer_status(
@@ -184,5 +211,38 @@ fn peer_status(
         roots: contact.roots,
         parked: 0,
         withheld: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemoryStore, Namespace};
+
+    #[test]
+    fn what_is_parked_is_counted_by_author_and_document() {
+        let head = Head::new(Namespace::from_secret("status"), ReplicaId::from_u64(1), Life(1));
+        let mut store = MemoryStore::new(head);
+        store.begin(Access::Write, Durability::Visible).unwrap();
+        for (author, documents) in [(2, 3), (3, 0), (2, 1)] {
+            let (time, counter) = ([author + documents; 8], [7; 8]);
+            let change =
+                [PARKED, &time, ReplicaId::from_u64(author.into()).as_bytes(), &counter, &[0; 4]].concat();
+            store.set_note(&change, Some(&[1])).unwrap();
+            for document in 0..documents {
+                store.set_note(&[&change[..], b"tasks", &[document; 16]].concat(), Some(&[])).unwrap();
+            }
+        }
+        store.commit().unwrap();
+        let mut replica = Replica::new(store);
+        let status = replica.status(0).unwrap();
+        assert_eq!((status.parked, status.withheld), (3, 4));
+        transact(&mut replica.store, Access::Read, Durability::Visible, |store| {
+            let hidden = hidden(store)?;
+            assert_eq!(hidden.get(&ReplicaId::from_u64(2)), Some(&(2, 4)));
+            assert_eq!(hidden.get(&ReplicaId::from_u64(3)), Some(&(1, 0)));
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
     }
 }

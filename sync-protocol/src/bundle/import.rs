@@ -175,14 +175,14 @@ fn import_into<S: Store>(
     }
     let mut frames = FrameReader::new(BufReader::new(source), &head.namespace, limits.message_bytes)?;
     let header = read_header(&mut frames, &head)?;
-    let renewed = match (find_fork(replica, &head, &header)?, spare) {
-        (Some(fork), Some((spare, now_ms))) => Some(replica.heal(fork, spare, now_ms)?),
-        _ => {
-            if let Base::Seen(dots) = &header.base {
-                check_fork(&head, dots)?;
-            }
-            None
+    let renewed = if let Some((spare, now_ms)) = spare {
+        let fork = find_fork(replica, &head, &header)?;
+        fork.map(|fork| replica.heal(fork, spare, now_ms)).transpose()?
+    } else {
+        if let Base::Seen(dots) = &header.base {
+            check_fork(&head, dots)?;
         }
+        None
     };
     if renewed.is_some() {
         head = replica.head()?;

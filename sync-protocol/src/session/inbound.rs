@@ -259,7 +259,7 @@ impl Inbound {
     pub(super) fn begin_again(&mut self) {
         let hold = if self.may_hold() { Hold::Ready } else { Hold::Never };
         let Self { scope, reads_all, session, .. } = *self;
-        *self = Self { scope, reads_all, session, hold, ..Self::default() };
+        *self = Self { scope, hold, reads_all, session, ..Self::default() };
     }
 
     pub(super) const fn caught_up(&self) -> bool {

@@ -542,35 +542,7 @@ impl Session {
             |address: &crdt_core::Address| terms.reads == Reads::Everything || rights.may_read(address);
         let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, may_read: &may_read, hold });
         match message {
-            Message::Want(want) => {
-                let head = replica.head()?;
-                if self.outbound.life() != Some(head.life) {
-                    return self.announce(replica);
-                }
-                // One whose changes are judged is not believed in this either.
-                if terms.writes_all
-                    && let Some(fork) = replica.fork(&want.memory, want.seen_of_you)?
-                {
-                    // Without another id there is one way only that leads on: where nothing of ours is lost.
-                    if self.config.spare.is_some() || want.seen_of_you > head.counter {
-                        return self.renew(replica, fork, now_ms);
-                    }
-                }
-                if terms.reads != Reads::Everything {
-                    // That its root is ours would tell such a peer that it has guessed what is hidden.
-                    self.outbound.not_in_sync();
-                }
-                let by = if terms.reads == Reads::Everything { want.by } else { By::Cursor };
-                let way = self.outbound.start(&head, &Want { by, ..want })?;
-                self.events.push_back(SessionEvent::Sending(way));
-                if by != By::Cursor {
-                    self.reconcile.begin(way == Way::Reconcile, by == By::Suspicion);
-                }
-                if by == By::Suspicion && self.repairs == 0 {
-                    // It noticed first.
-                    self.repair();
-                }
-            }
+            Message::Want(want) => return self.wanted(replica, want, now_ms),
             Message::Reconciling(_) if !expects_sums => {
                 return Err(SessionError::Unexpected("sums, where not everything may be read"));
             }
@@ -593,25 +565,7 @@ impl Session {
                 let applied = self.inbound.push(replica, &peer.hello, push, judge)?;
                 self.applied(replica, &applied, false);
             }
-            Message::Ack(ack) => {
-                let (replica_id, life) = (peer.hello.replica, peer.hello.life);
-                let more = self.outbound.acknowledged(&ack)?;
-                if more {
-                    let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
-                    let passed = self.inbound.after_echo(ack.echo_steps);
-                    let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, now_ms };
-                    if !replica.acknowledged_at(life, replica_id, acked)? {
-                        return self.announce(replica);
-                    }
-                    self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
-                }
-                self.inbound.echoed(ack.echo_steps);
-                self.inbound.expect_refusals(ack.refused);
-                self.confirm(replica)?;
-                if let Some(root) = ack.root {
-                    self.compare(replica, root);
-                }
-            }
+            Message::Ack(ack) => return self.acknowledged(replica, &ack, now_ms),
             Message::Refused(_) if !peer.is_guarded() => {
                 return Err(SessionError::Unexpected("a refusal of a peer without a guard"));
             }
@@ -644,6 +598,72 @@ impl Session {
             | Message::Welcome(_)
             | Message::Restart(_)
             | Message::Bye(..) => unreachable!("taken by the caller"),
+        }
+        Ok(())
+    }
+
+    /// The peer says what it wants.
+    fn wanted<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        want: Want,
+        now_ms: u64,
+    ) -> Result<(), SessionError> {
+        let Some((_, terms)) = self.peer.as_ref().and_then(Peer::rights) else { return Ok(()) };
+        let head = replica.head()?;
+        if self.outbound.life() != Some(head.life) {
+            return self.announce(replica);
+        }
+        // One whose changes are judged is not believed in this either.
+        if terms.writes_all
+            && let Some(fork) = replica.fork(&want.memory, want.seen_of_you)?
+        {
+            // Without another id there is one way only that leads on: where nothing of ours is lost.
+            if self.config.spare.is_some() || want.seen_of_you > head.counter {
+                return self.renew(replica, fork, now_ms);
+            }
+        }
+        if terms.reads != Reads::Everything {
+            // That its root is ours would tell such a peer that it has guessed what is hidden.
+            self.outbound.not_in_sync();
+        }
+        let by = if terms.reads == Reads::Everything { want.by } else { By::Cursor };
+        let way = self.outbound.start(&head, &Want { by, ..want })?;
+        self.events.push_back(SessionEvent::Sending(way));
+        if by != By::Cursor {
+            self.reconcile.begin(way == Way::Reconcile, by == By::Suspicion);
+        }
+        if by == By::Suspicion && self.repairs == 0 {
+            // It noticed first.
+            self.repair();
+        }
+        Ok(())
+    }
+
+    /// The peer has durably applied what we sent.
+    fn acknowledged<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        ack: &Ack,
+        now_ms: u64,
+    ) -> Result<(), SessionError> {
+        let Some(peer) = &self.peer else { return Ok(()) };
+        let (replica_id, life) = (peer.hello.replica, peer.hello.life);
+        let more = self.outbound.acknowledged(ack)?;
+        if more {
+            let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
+            let passed = self.inbound.after_echo(ack.echo_steps);
+            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, now_ms };
+            if !replica.acknowledged_at(life, replica_id, acked)? {
+                return self.announce(replica);
+            }
+            self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
+        }
+        self.inbound.echoed(ack.echo_steps);
+        self.inbound.expect_refusals(ack.refused);
+        self.confirm(replica)?;
+        if let Some(root) = ack.root {
+            self.compare(replica, root);
         }
         Ok(())
     }
