@@ -513,9 +513,9 @@ fn half_of_the_peers_are_not_most_of_them() {
 #[test]
 fn a_commit_that_loses_all_against_what_is_parked_still_takes_a_step() {
     let [mut here, mut fast] = [1, 2].map(replica);
-    commit(&mut fast, START_MS, ("tasks", 1), |task| task.ensure());
+    commit(&mut fast, START_MS, ("tasks", 1), crdt_core::DocumentMut::ensure);
     pull(&mut here, START_MS, &mut fast);
-    commit(&mut fast, START_MS + DAY_MS, ("tasks", 1), |task| task.ensure());
+    commit(&mut fast, START_MS + DAY_MS, ("tasks", 1), crdt_core::DocumentMut::ensure);
     pull(&mut here, START_MS, &mut fast);
     let before = here.head().unwrap();
     let dot = commit(&mut here, START_MS, ("tasks", 1), |task| {
