@@ -37,6 +37,29 @@ fn a_peer_that_does_not_read_is_owed_one_acknowledgement() {
     assert!(push.len() < 100, "{} bytes for the first small change", push.len());
     at_b.receive(&mut b, &push, START_MS).unwrap();
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    assert!(at_a.is_settled() && at_b.is_settled());
+    assert_eq!(at_a.status().acknowledged, a.head().unwrap().sequence);
+    assert_equal(&mut a, &mut b);
+}
+
+/// An acknowledgement that stands for a live change and for a checkpoint says the root, as the checkpoint's would.
+#[test]
+fn an_acknowledgement_that_stands_for_several_says_the_root() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    let (mut at_a, mut at_b) = sessions();
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    set(&mut a, 1, 1, "title", "a live change");
+    let push = at_a.transmit(&mut a, START_MS).unwrap().unwrap();
+    at_b.receive(&mut b, &push, START_MS).unwrap();
+    // Too much for one message, so it goes as a run with a checkpoint.
+    (0..300).for_each(|n| set(&mut a, n, 2 + n, "title", &support::noise(n, 500)));
+    while let Some(message) = at_a.transmit(&mut a, START_MS).unwrap() {
+        at_b.receive(&mut b, &message, START_MS).unwrap();
+    }
+    let ack = at_b.transmit(&mut b, START_MS).unwrap().unwrap();
+    assert!(at_b.transmit(&mut b, START_MS).unwrap().is_none());
+    at_a.receive(&mut a, &ack, START_MS).unwrap();
+    assert_eq!(at_a.status().peer_root, Some(b.head().unwrap().root));
     assert_equal(&mut a, &mut b);
 }
 

@@ -142,10 +142,12 @@ mod tests {
 
     use super::*;
 
-    /// Takes a little now and then, and never all.
+    /// Nothing at first, and then as much as is said, so that there is always something left.
     struct Slow {
         turn: u32,
     }
+
+    const MESSAGE: usize = 990;
 
     impl AsyncRead for Slow {
         fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -160,7 +162,8 @@ mod tests {
             bytes: &[u8],
         ) -> Poll<io::Result<usize>> {
             self.turn += 1;
-            if self.turn.is_multiple_of(2) { Poll::Pending } else { Poll::Ready(Ok(bytes.len().min(1_000))) }
+            let takes = self.turn > 40 && self.turn.is_multiple_of(2);
+            if takes { Poll::Ready(Ok(bytes.len().min(MESSAGE + 2))) } else { Poll::Pending }
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,7 +181,7 @@ mod tests {
         let mut sent = 0;
         for _ in 0..20_000 {
             if line.poll_ready(&mut cx).is_ready() {
-                line.start_send(vec![7; 990]).unwrap();
+                line.start_send(vec![7; MESSAGE]).unwrap();
                 sent += 1;
             }
             let _ = line.poll_flush(&mut cx);
