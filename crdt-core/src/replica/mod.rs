@@ -11,10 +11,12 @@
 //! | `mod.rs` | commit, read, the transaction guard |
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
+//! | `beyond.rs` | cells in our own name that we never wrote |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `undo.rs` | what it takes to take an own change back |
 
+mod beyond;
 mod exchange;
 mod merge;
 mod refuse;
