@@ -6,7 +6,8 @@ mod support;
 use std::sync::Arc;
 
 use crdt_core::{
-    DocumentId, Dot, Durability, Head, Life, MemoryStore, Namespace, Replica, ReplicaId, TransactionError,
+    Checkpoint, DocumentId, Dot, Durability, Head, Life, MemoryStore, Namespace, Replica, ReplicaId,
+    TransactionError, VersionVector,
 };
 use support::{START_MS, declared, replica};
 use sync_protocol::door::{Applicant, Right, Rules};
@@ -413,7 +414,12 @@ fn is_refused(hub: &mut Memory, life: u64, guess: impl FnOnce(&mut Memory)) -> b
     // Cells under the id of the hub, which every reader of any document knows, as if they had been passed on.
     let mut forger = claiming(1, life + 1_000_000);
     guess(&mut forger);
-    exchange_in_memory(&mut forger, &mut spy, START_MS).unwrap();
+    // One way only: what the spy has of the hub would tell the forger that it is not who it says.
+    let documents = forger.difference(&VersionVector::new(), None, usize::MAX).unwrap().documents;
+    let (peer, replica) = (Life(life + 1_000_000), ReplicaId::from_u64(1));
+    let forged =
+        Checkpoint { peer, replica, cursor: 1, context: Vec::new(), documents, scope: 0, session: 0 };
+    spy.apply(forged).unwrap();
     pump(&mut at_spy, &mut spy, &mut at_hub, hub, START_MS).unwrap();
     assert!(at_spy.is_settled() && at_hub.is_settled());
     events(&mut at_spy).iter().any(|event| matches!(event, SessionEvent::ChangeRefused { .. }))

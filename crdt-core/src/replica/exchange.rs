@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::beyond::any_beyond;
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
@@ -331,11 +332,11 @@ impl<S: Store> Replica<S> {
             }
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
-                merge_all(store, &mut merge, verdicts.admitted(documents))?;
+                merge_all(store, &mut merge, own, verdicts.admitted(documents))?;
                 index += 1;
             }
             let documents = core::mem::take(&mut checkpoint.documents);
-            merge_all(store, &mut merge, verdicts.admitted(documents))?;
+            merge_all(store, &mut merge, own, verdicts.admitted(documents))?;
             if !verdicts.note(store, checkpoint.peer)? {
                 return Err(ApplyError::TooManyRefusals);
             }
@@ -384,7 +385,7 @@ impl<S: Store> Replica<S> {
             let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let checkpoint = loop {
                 match next()? {
-                    RunPart::Batch(documents) => merge_all(store, &mut merge, documents)?,
+                    RunPart::Batch(documents) => merge_all(store, &mut merge, own, documents)?,
                     RunPart::End(checkpoint) => break checkpoint,
                 }
             };
@@ -539,8 +540,12 @@ fn conclude<S: Store>(
 fn merge_all<S: Store>(
     store: &mut S,
     merge: &mut Merge<'_>,
+    own: Dot,
     documents: Vec<(Address, Document)>,
-) -> Result<(), StoreError> {
+) -> Result<(), ApplyError> {
+    if any_beyond(own, &documents) {
+        return Err(ApplyError::Forked);
+    }
     // In the order of addresses, which is the order in which a database likes to be written.
     let mut sorted: SmallMap<Address, Document> = SmallMap::new();
     for (address, delta) in documents {

@@ -12,6 +12,7 @@
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
 //! | `reconcile.rs` | what a session asks without a cursor: sketches, and what one side misses of some documents |
+//! | `beyond.rs` | cells in our own name that we never wrote |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `undo.rs` | what it takes to take an own change back |
@@ -23,6 +24,7 @@
 //! | `heal.rs`, `renewals.rs` | going on under another id after that |
 //! | `contact.rs`, `marks.rs`, `status.rs` | how the sessions with peers went, and how far everybody is |
 
+mod beyond;
 mod clocks;
 mod contact;
 mod exchange;

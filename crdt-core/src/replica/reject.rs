@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::beyond::any_beyond;
 use super::exchange::{Applied, ApplyError, check_session, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
@@ -53,15 +54,22 @@ impl<S: Store> Replica<S> {
             }
             let mut head = store.head()?;
             let (before, own) = (head.sequence, head.replica);
+            let last = Dot::new(own, head.counter);
             let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let mut instead: SmallMap<Address, Document> = SmallMap::new();
             let mut index = 0;
             while let Some(documents) = staged(store, withdrawal.peer, index, limits)? {
+                if any_beyond(last, &documents) {
+                    return Err(ApplyError::Forked);
+                }
                 collect(&mut instead, documents);
                 index += 1;
             }
             if index > 0 {
                 store.clear_staged(withdrawal.peer)?;
+            }
+            if any_beyond(last, &withdrawal.documents) {
+                return Err(ApplyError::Forked);
             }
             collect(&mut instead, withdrawal.documents);
             // The peer has not taken what is restored; it belongs to earlier steps, which the peer has yet to ask for.
