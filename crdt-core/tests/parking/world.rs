@@ -3,7 +3,7 @@
 use crdt_core::codec::{Dictionary, encode_batch};
 use crdt_core::{
     Address, Checkpoint, Collection, Document, DocumentId, DocumentMut, Dot, Durability, EditError,
-    FieldType, Fields, Head, Life, MemoryStore, Namespace, ReceiveBound, Replica, ReplicaId, Store,
+    FieldType, Fields, Head, Life, MemoryStore, Namespace, Path, ReceiveBound, Replica, ReplicaId, Store,
     TransactionError, VersionVector,
 };
 
@@ -176,4 +176,61 @@ pub fn bytes(document: &Document) -> Vec<u8> {
 pub fn text<S: Store>(replica: &mut Replica<S>, field: &str) -> Option<String> {
     let view = replica.read("tasks", DocumentId::from_u64(1)).unwrap();
     view.get(field).unwrap().and_then(|value| value.as_str().map(str::to_owned))
+}
+
+/// Everybody gets everything.
+pub fn exchange(devices: &mut [Replica<MemoryStore>], clocks_ms: &[u64]) {
+    for _ in 0..2 {
+        for (to, now_ms) in clocks_ms.iter().enumerate() {
+            for from in (0..devices.len()).filter(|from| *from != to) {
+                let [to_device, from] = devices.get_disjoint_mut([to, from]).unwrap();
+                pull(to_device, *now_ms, from);
+            }
+        }
+    }
+}
+
+pub fn roots_are_equal(devices: &mut [Replica<MemoryStore>]) {
+    let roots: Vec<_> = devices.iter_mut().map(|device| device.head().unwrap().root).collect();
+    assert!(roots.windows(2).all(|two| two[0] == two[1]), "{roots:?}");
+}
+
+pub fn views_are_equal(devices: &mut [Replica<MemoryStore>]) {
+    let views: Vec<_> = devices
+        .iter_mut()
+        .map(|device| device.read("tasks", DocumentId::from_u64(1)).unwrap().to_value())
+        .collect();
+    assert!(views.windows(2).all(|two| two[0] == two[1]), "{views:?}");
+}
+
+pub fn devices_replica(device: &mut Replica<MemoryStore>) -> ReplicaId {
+    device.head().unwrap().replica
+}
+
+/// The cells of one field.
+pub fn select(document: &Document, is_meant: impl Fn(&str) -> bool) -> Document {
+    let mut chosen = Document::new();
+    document.visit(&mut |path, cell| {
+        if path.last().is_some_and(|name| is_meant(name)) {
+            chosen.merge_cell(path, cell.to_owned());
+        }
+    });
+    chosen
+}
+
+/// Cells that come from no session.
+pub fn deliver(to: &mut Replica<MemoryStore>, documents: Vec<(Address, Document)>) {
+    let (peer, replica, context) = (Life(77), ReplicaId::from_u64(77), Vec::new());
+    to.apply(Checkpoint { peer, replica, cursor: 0, context, documents, scope: 0, session: 0 }).unwrap();
+}
+
+/// The cells whose path is chosen.
+pub fn select_all(document: &Document, is_meant: impl Fn(&Path) -> bool) -> Document {
+    let mut chosen = Document::new();
+    document.visit(&mut |path, cell| {
+        if is_meant(path) {
+            chosen.merge_cell(path, cell.to_owned());
+        }
+    });
+    chosen
 }
