@@ -101,7 +101,7 @@ impl Session {
         // Nothing can fail once something was changed.
         let (head, trail) = replica.introduction()?;
         self.begin_again(&head);
-        self.restart(head, trail);
+        self.restart(&head, trail);
         self.renewal = Renewing { said: true, waits: true, owes: false };
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Session {
         let ready = peer.rights().is_some() && peer.welcome().is_some();
         self.begin_again(&head);
         if !self.renewal.said {
-            self.restart(head, trail);
+            self.restart(&head, trail);
         }
         // If the store fails below, this is done again, and not said again.
         self.renewal = Renewing { said: true, ..Renewing::default() };
@@ -160,9 +160,9 @@ impl Session {
     }
 
     /// Puts a restart in the place of all that was about to be said.
-    fn restart(&mut self, head: Head, trail: Trail) {
+    fn restart(&mut self, head: &Head, trail: Trail) {
         let root = if self.guard.is_some() { Fingerprint::EMPTY } else { head.root };
-        let Head { replica, life, sequence, .. } = head;
+        let Head { replica, life, sequence, .. } = *head;
         self.told = (Some(life), trail.clone());
         let of_the_door = [message::PROOF, message::TOKEN, message::WELCOME, message::BYE];
         self.control.retain(|message| message.first().is_some_and(|kind| of_the_door.contains(kind)));
