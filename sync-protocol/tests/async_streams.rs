@@ -402,7 +402,7 @@ async fn who_is_not_let_in_learns_why_and_gets_nothing() {
 /// Both speak at once, so the other has begun to send when it is told to begin again.
 #[tokio::test]
 async fn a_store_that_was_set_back_heals_amid_a_conversation() {
-    for pipe in [1, 64, 4_096] {
+    for pipe in [32, 4_096] {
         let (a, b) = (Shared::new(1), Shared::new(2));
         a.replica.lock().unwrap().begin_run(1);
         a.set(1, 0, "title", "before");

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, Note, PeerRecord, ReceiveBound, Replica, ReplicaId, Store, StoreError, VersionVector,
+    Name, Note, PeerRecord, ReceiveBound, Replica, ReplicaId, Spare, Store, StoreError, VersionVector,
 };
-use support::{START_MS, replica, set};
+use support::{START_MS, edit, replica, set};
+use sync_protocol::drive::exchange_in_memory;
 use sync_protocol::{Config, Session, SessionError};
 
 /// Fails one call, then works.
@@ -178,6 +179,59 @@ fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
     let parked = retry_replica(|| b.parked_count());
     assert_eq!(parked, if ahead_ms == 0 { 0 } else { documents }, "failure at call {fails_at}");
     b.store_mut().left.is_none()
+}
+
+/// A store that was set back, or a copy of the one at the other end, heals although one call fails. False when none did.
+fn heals_with_failure(fails_at: u32, copy: bool) -> bool {
+    let config = |side: u64| {
+        let spare = Spare { replica: ReplicaId::from_u64(90 + side), life: Life(90 + side) };
+        Config::new(side).spare(spare)
+    };
+    let (mut a, mut hub) = (replica(1), replica(2));
+    a.begin_run(1);
+    set(&mut a, 1, 0, "title", "before");
+    let backup = a.store_mut().clone();
+    edit(&mut a, 1, 10, |task| task.increment("votes", 10).unwrap());
+    exchange_in_memory(&mut a, &mut hub, START_MS).unwrap();
+    let mut other = if copy { a } else { hub };
+    if copy {
+        other.begin_run(3);
+        edit(&mut other, 3, 15, |task| task.set("title", "of the other copy").unwrap());
+    }
+    let mut b = support::declared_over(Failing { store: backup, left: None });
+    b.begin_run(2);
+    edit(&mut b, 1, 20, |task| task.increment("votes", 100).unwrap());
+    let (mut at_other, mut at_b) = (Session::new(config(3), START_MS), Session::new(config(4), START_MS));
+    b.store_mut().left = Some(fails_at);
+    loop {
+        let mut moved = false;
+        while let Some(message) = at_other.transmit(&mut other, START_MS).unwrap() {
+            retry(|| at_b.receive(&mut b, &message, START_MS));
+            moved = true;
+        }
+        while let Some(message) = retry(|| at_b.transmit(&mut b, START_MS)) {
+            at_other.receive(&mut other, &message, START_MS).unwrap();
+            moved = true;
+        }
+        if !moved {
+            break;
+        }
+    }
+    assert!(at_other.is_settled() && at_b.is_settled(), "failure at call {fails_at}");
+    let failed = b.store_mut().left.take().is_none();
+    assert_eq!(other.canonical_bytes().unwrap(), b.canonical_bytes().unwrap(), "failure at call {fails_at}");
+    let votes = b.read("tasks", DocumentId::from_u64(1)).unwrap().counter("votes");
+    assert_eq!(votes, 110, "failure at call {fails_at}, copy: {copy}");
+    assert_eq!(b.status(0).unwrap().renewals.len(), 1);
+    failed
+}
+
+#[test]
+fn a_failure_at_any_call_of_a_healing_is_retried() {
+    for copy in [false, true] {
+        let failed = (0..10_000).take_while(|fails_at| heals_with_failure(*fails_at, copy)).count();
+        assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
+    }
 }
 
 fn retry<T>(mut call: impl FnMut() -> Result<T, SessionError>) -> T {

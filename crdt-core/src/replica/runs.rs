@@ -89,6 +89,25 @@ impl Fork {
     }
 }
 
+/// A proof that the history forked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// Where.
+    At(Fork),
+    /// It does not say where.
+    Somewhere,
+}
+
+impl Found {
+    /// Looks at all peers only where nothing else says where it was.
+    fn place<S: Store>(self, store: &mut S, runs: &Runs, head: &Head) -> Result<Fork, StoreError> {
+        match self {
+            Self::At(fork) => Ok(fork),
+            Self::Somewhere => Ok(runs.fork_somewhere(head, contact::durably_kept(store)?)),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Start {
     id: u64,
@@ -187,7 +206,7 @@ impl Runs {
     }
 
     /// Holds against each other what a peer remembers of this life and what this store does.
-    fn judge(&self, head: &Head, kept: (u64, u64), peer: &Memory) -> Option<Fork> {
+    fn judge(&self, head: &Head, peer: &Memory) -> Option<Found> {
         let Trail { number, runs } = &peer.trail;
         if *number == 0 || self.starts.is_empty() {
             return None;
@@ -201,16 +220,14 @@ impl Runs {
             // Up to here it is one history. What the peer knows of it beyond, this store has to know too.
             return match self.get(common + 1) {
                 Some(next) if back > 0 || peer.is_beyond(next.counter, next.sequence) => {
-                    self.fork_at(common + 1, true)
+                    self.fork_at(common + 1, true).map(Found::At)
                 }
-                None if back > 0 || peer.is_beyond(head.counter, head.sequence) => {
-                    Some(self.fork_somewhere(head, kept))
-                }
+                None if back > 0 || peer.is_beyond(head.counter, head.sequence) => Some(Found::Somewhere),
                 _ => None,
             };
         }
         // Of runs from before those that are listed nothing can be said.
-        (*number >= self.first).then(|| self.fork_somewhere(head, kept))
+        (*number >= self.first).then_some(Found::Somewhere)
     }
 
     /// Takes a new run down.
@@ -310,9 +327,10 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn fork(&mut self, peer: &Memory, seen: u64) -> Result<Option<Fork>, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (head, runs, kept) = (store.head()?, Runs::of(store)?, contact::durably_kept(store)?);
+            let (head, runs) = (store.head()?, Runs::of(store)?);
             let beyond = seen > head.counter || peer.is_beyond(head.counter, head.sequence);
-            Ok(runs.judge(&head, kept, peer).or_else(|| beyond.then(|| runs.fork_somewhere(&head, kept))))
+            let found = runs.judge(&head, peer).or(beyond.then_some(Found::Somewhere));
+            found.map(|found| found.place(store, &runs, &head)).transpose()
         })
     }
 
@@ -323,10 +341,10 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn forked(&mut self, copy: Option<&Trail>) -> Result<Fork, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (head, runs, kept) = (store.head()?, Runs::of(store)?, contact::durably_kept(store)?);
+            let (head, runs) = (store.head()?, Runs::of(store)?);
             let copy = copy.map(|trail| Memory { trail: trail.clone(), claimed: u64::MAX, cursor: 0 });
-            let fork = copy.and_then(|copy| runs.judge(&head, kept, &copy));
-            Ok(fork.unwrap_or_else(|| runs.fork_somewhere(&head, kept)))
+            let found = copy.and_then(|copy| runs.judge(&head, &copy)).unwrap_or(Found::Somewhere);
+            found.place(store, &runs, &head)
         })
     }
 }
@@ -347,12 +365,11 @@ mod tests {
     }
 
     fn fork(mine: &Runs, counter: u64, theirs: &Runs, claimed: u64) -> Option<(u64, bool)> {
-        let found = mine.judge(
-            &head(counter),
-            (0, 0),
-            &Memory { trail: theirs.trail(), claimed, cursor: claimed * 10 },
-        );
-        found.map(|fork| (fork.counter, fork.exact))
+        let memory = Memory { trail: theirs.trail(), claimed, cursor: claimed * 10 };
+        mine.judge(&head(counter), &memory).map(|found| match found {
+            Found::At(fork) => (fork.counter, fork.exact),
+            Found::Somewhere => (mine.fork_somewhere(&head(counter), (0, 0)).counter, false),
+        })
     }
 
     #[test]

@@ -238,6 +238,7 @@ impl Session {
             return Ok(Some(self.sent(hello)));
         }
         self.note_end(replica, now_ms);
+        self.make_up(replica, now_ms)?;
         // It may have heard in another session.
         self.release(replica)?;
         if self.control.is_empty()

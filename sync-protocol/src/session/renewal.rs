@@ -9,7 +9,7 @@
 //! What B says before it has heard is not for A any more, and B's restart tells A that what follows is. If both renew at
 //! once, each one's restart is the answer to the other's. Seals, guard and terms stay as they are.
 
-use crdt_core::{Fingerprint, Fork, Head, Meeting, Renewal, Replica, SessionEnd, Store};
+use crdt_core::{Fingerprint, Fork, Head, Meeting, Renewal, Replica, SessionEnd, Store, Trail};
 
 use super::outbound::Outbound;
 use super::reconcile::Reconcile;
@@ -25,6 +25,8 @@ pub(super) struct Renewing {
     said: bool,
     /// Nothing but the peer's restart counts.
     waits: bool,
+    /// The peer is a copy, and we have yet to part from it: the store failed.
+    owes: bool,
 }
 
 impl Renewing {
@@ -63,6 +65,10 @@ impl Session {
             self.renewal.waits = true;
             return Ok(());
         }
+        self.renewal.owes = true;
+        if self.told.0 != Some(replica.head()?.life) {
+            return self.announce(replica);
+        }
         let fork = replica.forked(Some(&peer.hello.trail))?;
         self.renew(replica, fork, now_ms)
     }
@@ -82,11 +88,23 @@ impl Session {
         self.announce(replica)
     }
 
+    /// Does what the store failed to do before.
+    pub(super) fn make_up<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        now_ms: u64,
+    ) -> Result<(), SessionError> {
+        if self.renewal.owes && self.ended.is_none() { self.part_from_copy(replica, now_ms) } else { Ok(()) }
+    }
+
     /// Says who we are now, and begins again.
     pub(super) fn announce<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        self.restart(replica)?;
-        self.renewal = Renewing { said: true, waits: true };
-        self.begin_again(replica)
+        // Nothing can fail once something was changed.
+        let (head, trail) = replica.introduction()?;
+        self.begin_again(&head);
+        self.restart(&head, trail);
+        self.renewal = Renewing { said: true, waits: true, owes: false };
+        Ok(())
     }
 
     /// The peer says who it is now: it goes on under another id, or has heard that we do.
@@ -96,14 +114,11 @@ impl Session {
         restart: Restart,
         now_ms: u64,
     ) -> Result<(), SessionError> {
-        let head = replica.head()?;
+        self.make_up(replica, now_ms)?;
+        let (head, trail) = replica.introduction()?;
         if restart.life == head.life {
             return Err(SessionError::SameLife);
         }
-        if !self.renewal.said {
-            self.restart(replica)?;
-        }
-        self.renewal = Renewing::default();
         let obeys = self.obeys();
         let Some(peer) = &mut self.peer else { return Ok(()) };
         let was = peer.hello.replica;
@@ -115,11 +130,20 @@ impl Session {
             replica.follow_server(peer.hello.life)?;
         }
         let ready = peer.rights().is_some() && peer.welcome().is_some();
-        self.begin_again(replica)?;
+        self.begin_again(&head);
+        if !self.renewal.said {
+            self.restart(&head, trail);
+        }
+        // If the store fails below, this is done again, and not said again.
+        self.renewal = Renewing { said: true, ..Renewing::default() };
         if self.peer.as_ref().is_some_and(|peer| peer.rights().is_some()) {
             self.meet(replica, now_ms)?;
         }
-        if ready { self.ask_again(replica) } else { Ok(()) }
+        if ready {
+            self.ask_again(replica)?;
+        }
+        self.renewal.said = false;
+        Ok(())
     }
 
     fn ask_again<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
@@ -137,29 +161,25 @@ impl Session {
     }
 
     /// Puts a restart in the place of all that was about to be said.
-    fn restart<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        let (head, trail) = replica.introduction()?;
+    fn restart(&mut self, head: &Head, trail: Trail) {
         let root = if self.guard.is_some() { Fingerprint::EMPTY } else { head.root };
-        let Head { replica, life, sequence, .. } = head;
+        let Head { replica, life, sequence, .. } = *head;
         self.told = (Some(life), trail.clone());
         let of_the_door = [message::PROOF, message::TOKEN, message::WELCOME, message::BYE];
         self.control.retain(&of_the_door);
         let restart = Restart { replica, life, root, sequence, trail };
         self.control.push_back(Message::Restart(restart).encode());
-        Ok(())
     }
 
-    fn begin_again<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        let head = replica.head()?;
+    fn begin_again(&mut self, head: &Head) {
         self.outbound = Outbound::default();
         if let Some(Peer { hello, .. }) = &self.peer {
-            self.outbound.greet(&head, hello);
+            self.outbound.greet(head, hello);
             self.reconcile = Reconcile::new(self.config.nonce, hello.nonce);
         }
         self.inbound.begin_again();
         self.echoes.clear();
         self.repairs = 0;
-        Ok(())
     }
 
     /// Notes that the session has begun.
