@@ -233,6 +233,7 @@ impl<'p> World<'p> {
                 self.strike(Fault::Leave);
                 self.abandon(*at);
                 self.devices[*at].leave();
+                self.checker.left(*at);
             }
             _ => {}
         }

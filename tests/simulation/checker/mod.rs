@@ -150,8 +150,9 @@ impl Checker {
     /// A transaction was committed by a device that showed what it showed last.
     pub fn committed(&mut self, at: usize, report: &Report<'_>) -> Checked {
         let number = self.transactions.len();
-        // What a crash took back has never left, so its name is free again.
-        let twin = self.dots.insert(report.dot, number).filter(|twin| !self.transactions[*twin].taken_back);
+        // What nobody has, because a crash took it back or an older copy took its file's place, leaves its name free.
+        let somebody_has = |twin: &usize| self.devices.iter().any(|device| device.has.contains(*twin));
+        let twin = self.dots.insert(report.dot, number).filter(somebody_has);
         let docs: Vec<Doc> = report.edits.iter().map(|edit| edit.doc).collect();
         if self.forks.ids.contains(&report.dot.0) {
             self.forks.docs.extend(&docs);
@@ -351,6 +352,12 @@ impl Checker {
     pub fn crashed(&mut self, at: usize) {
         let watched = &mut self.devices[at];
         (watched.next, watched.stamp) = (Next::Crashed, None);
+    }
+
+    /// A device left for good, with its file.
+    pub fn left(&mut self, at: usize) {
+        let watched = &mut self.devices[at];
+        (watched.has, watched.shown) = (Seen::default(), Seen::default());
     }
 
     /// The file was copied; what is in a copy may leave, so it is durable.
