@@ -284,5 +284,6 @@ fn describe<S: Subject>(law: &str, history: &History<impl Debug>, why: &str, see
     )
 }
 
-#[cfg(test)]
+// Thousands of histories, to see that the checks can fail: hours under Miri.
+#[cfg(all(test, not(miri)))]
 mod tests;

@@ -9,9 +9,6 @@ use alloc::vec;
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Toy<const FAULT: u8>(BTreeMap<ReplicaId, (u64, u8)>);
 
-/// Miri is a thousand times slower.
-const HISTORIES: u64 = if cfg!(miri) { 12 } else { 100 };
-
 const RIGHT: u8 = 0;
 const ADDS: u8 = 1;
 const KEEPS_MINE: u8 = 2;
@@ -87,7 +84,7 @@ impl<const FAULT: u8> Subject for Toy<FAULT> {
 fn outcome<const FAULT: u8>(asked: impl Fn(&str) -> bool, first_seed: u64) -> Result<(), String> {
     let laws: Vec<Law<Toy<FAULT>>> = law::all().into_iter().filter(|law| asked(law.name)).collect();
     assert!(!laws.is_empty(), "no such law");
-    examine(Mode::Distinct, &laws, &(first_seed..first_seed + HISTORIES).collect::<Vec<_>>())
+    examine(Mode::Distinct, &laws, &(first_seed..first_seed + 100).collect::<Vec<_>>())
 }
 
 #[track_caller]
@@ -145,11 +142,11 @@ fn a_meaning_is_held_against_every_state() {
         };
         visible.iter().filter(|commit| last(commit)).map(|commit| u64::from(*commit.operation)).sum()
     });
-    assert_eq!(examine(Mode::Causal, &[law], &(0..HISTORIES).collect::<Vec<_>>()), Ok(()));
+    assert_eq!(examine(Mode::Causal, &[law], &(0..100).collect::<Vec<_>>()), Ok(()));
     let wrong =
         law::meaning::<Right, u64>(total, |visible| visible.iter().map(|c| u64::from(*c.operation)).sum());
     assert!(
-        examine(Mode::Causal, &[wrong], &(0..HISTORIES).collect::<Vec<_>>())
+        examine(Mode::Causal, &[wrong], &(0..100).collect::<Vec<_>>())
             .unwrap_err()
             .contains("expected: ")
     );
