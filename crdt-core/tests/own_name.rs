@@ -16,9 +16,9 @@ fn enable(replica: &mut Memory, on: bool) {
     let done = replica.commit(1_000, Durability::Visible, |tx| {
         let mut task = tx.document("tasks", DocumentId::from_u64(1))?;
         if on {
-            task.enable("done")?
+            task.enable("done")?;
         } else {
-            task.disable("done")?
+            task.disable("done")?;
         }
         Ok::<_, TransactionError>(())
     });

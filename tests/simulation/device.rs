@@ -26,6 +26,8 @@ pub struct Device {
     pub replica: Option<Replica<Planted>>,
     schema: Schema,
     pub clock: Clock,
+    /// Of the file, or of the copy that took its place.
+    number: u64,
     /// Counts the runs of the app. A session belongs to one.
     pub run: u64,
     /// The process is there.
@@ -97,6 +99,7 @@ impl Device {
             replica: None,
             schema: cast.schema.clone(),
             clock: Clock::new(cast.skew_ms),
+            number,
             run: 0,
             up: false,
             present: false,
@@ -116,13 +119,20 @@ impl Device {
     }
 
     fn start(&mut self, disk: Disk) {
-        let mut replica = Replica::new(Planted::new(disk, self.bug));
+        self.open(Planted::new(disk, self.bug));
+        (self.up, self.present) = (true, true);
+        self.run += 1;
+    }
+
+    /// Opens the store as an app does.
+    fn open(&mut self, store: Planted) {
+        let mut replica = Replica::new(store);
         for (name, declared) in &self.schema.collections {
             replica.declare(collection(name, declared));
         }
+        // No two openings of a history have the same number.
+        replica.begin_run(self.number << 32 | self.run);
         self.replica = Some(replica);
-        (self.up, self.present) = (true, true);
-        self.run += 1;
     }
 
     /// The replica of a device that is up, with its clock read.
@@ -215,12 +225,7 @@ impl Device {
     /// The process ends, and what was not durable is gone.
     pub fn crash(&mut self) {
         if let Some(replica) = self.replica.take() {
-            let left = replica.into_store().crash(namespace());
-            let mut replica = Replica::new(left);
-            for (name, declared) in &self.schema.collections {
-                replica.declare(collection(name, declared));
-            }
-            self.replica = Some(replica);
+            self.open(replica.into_store().crash(namespace()));
         }
         self.up = false;
         self.run += 1;
@@ -254,6 +259,7 @@ impl Device {
     ) -> Result<(), Failed> {
         // The connection goes before its file does.
         self.replica = None;
+        self.number = number;
         let path = match image {
             Image::Memory(_) => None,
             Image::File { .. } if noticed || clone => Some(path.with_file_name(format!("{number}.db"))),

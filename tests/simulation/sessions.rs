@@ -1,5 +1,6 @@
 //! The world's part in sessions: it drives them as an app does, by the contract of [`Session`], and carries what they say.
 
+use crdt_core::{Life, ReplicaId, Spare};
 use sync_protocol::{Config, Session, SessionError, SessionEvent};
 
 use crate::checker::{Checked, Promise, Violation};
@@ -49,7 +50,9 @@ impl World<'_> {
         }
         let ends = meet.ends.map(|at| {
             let now_ms = self.devices[at].clock.shows(self.now_ms);
-            let session = Session::new(Config::new(self.random.next()), now_ms);
+            let number = self.next_identity();
+            let spare = Spare { replica: ReplicaId::from_u64(number), life: Life(number) };
+            let session = Session::new(Config::new(self.random.next()).spare(spare), now_ms);
             End::new(at, self.devices[at].run, self.files[at], session)
         });
         let link = self.links.len();
@@ -180,6 +183,10 @@ impl World<'_> {
                     if self.files[by.0] == by.1.file {
                         self.checker.acknowledged(by.0, of.0, sequence)?;
                     }
+                }
+                SessionEvent::IdentityRenewed { was, now, reissued, .. } => {
+                    let at = self.links[link].ends[end].at;
+                    tell!(self, "{} heals: {was:?} goes on as {now:?}, {reissued} issued again", Who(at));
                 }
                 _ => {}
             }

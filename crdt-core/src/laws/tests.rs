@@ -146,8 +146,6 @@ fn a_meaning_is_held_against_every_state() {
     let wrong =
         law::meaning::<Right, u64>(total, |visible| visible.iter().map(|c| u64::from(*c.operation)).sum());
     assert!(
-        examine(Mode::Causal, &[wrong], &(0..100).collect::<Vec<_>>())
-            .unwrap_err()
-            .contains("expected: ")
+        examine(Mode::Causal, &[wrong], &(0..100).collect::<Vec<_>>()).unwrap_err().contains("expected: ")
     );
 }

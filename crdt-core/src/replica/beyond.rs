@@ -9,7 +9,7 @@ use crate::document::{Address, CellRef, Document};
 pub(super) fn is_beyond(own: Dot, cell: &CellRef<'_>) -> bool {
     let beyond = |dot: Dot| dot.replica == own.replica && dot.counter > own.counter;
     let marked = match cell {
-        CellRef::Sibling(w, Mark::Dead { n, .. }) => Some((*w, *n)),
+        CellRef::Sibling(w, Mark::Dead { n, .. }) | CellRef::Base(w, Base { n, .. }) => Some((*w, *n)),
         CellRef::Element(_, w, mark)
         | CellRef::Flag(w, mark)
         | CellRef::Presence(w, mark)
@@ -17,7 +17,6 @@ pub(super) fn is_beyond(own: Dot, cell: &CellRef<'_>) -> bool {
             Mark::Dead { n, .. } => Some((*w, *n)),
             Mark::Live { .. } => None,
         },
-        CellRef::Base(w, Base { n, .. }) => Some((*w, *n)),
         _ => None,
     };
     beyond(cell.set_by().dot()) || marked.is_some_and(|(w, n)| beyond(Dot::new(w, n)))
