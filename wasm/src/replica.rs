@@ -254,7 +254,10 @@ impl Core {
     /// See `state.rs`; `busy`.
     pub fn import(&self, state: &[u8], now_ms: f64) -> Result<f64, Error> {
         let cells = self.shared.with(|replica| {
-            replica.tick(ms(now_ms))?;
+            // One that starts from the state shows what was shown there, whatever the time is now.
+            if replica.head()?.sequence > 0 {
+                replica.tick(ms(now_ms))?;
+            }
             state::import(replica, state)
         })?;
         #[allow(clippy::cast_precision_loss)] // limited to far less than 2^53

@@ -11,7 +11,7 @@ use crate::document::{Address, Document, DocumentView, Withheld};
 use crate::event::{ChangeEvent, DocumentChange, Origin};
 use crate::schema::Collections;
 use crate::small_map::SmallSet;
-use crate::store::{Access, Durability, Store, StoreError};
+use crate::store::{Access, Durability, Note, Store, StoreError};
 use crate::{Change, ReplicaId};
 
 /// How long it may take until it is noticed that another process has parked something, or measured a clock.
@@ -184,13 +184,38 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// The values that are shown in the place of parked ones, by document: what has to go along when the state is carried
-    /// elsewhere, to be merged there after it. Of most states there are none.
+    /// What is parked, and what is shown instead: what has to go along when the state is carried elsewhere. Of most states
+    /// that is nothing.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn held(&mut self) -> Result<Vec<(Address, Document)>, StoreError> {
-        transact(&mut self.store, Access::Read, Durability::Visible, park::held)
+    pub fn carried_parked(&mut self) -> Result<Vec<Note>, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, park::notes)
+    }
+
+    /// Takes over what is parked in a state that is about to be merged into this replica, which has to be empty: it goes on
+    /// from there, and shows what was shown there.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for anything that [`Replica::carried_parked`] does not give; nothing is changed.
+    pub fn carry_parked(&mut self, notes: &[Note]) -> Result<(), StoreError> {
+        let now_ms = self.now_ms().unwrap_or(0);
+        transact(&mut self.store, Access::Write, Durability::Durable, |store| {
+            notes.iter().try_for_each(|note| park::adopt(store, note, now_ms))
+        })
+    }
+
+    /// The values that are shown in the place of parked ones, as [`Replica::carried_parked`] tells of them: to be merged into
+    /// a replica that is not empty, after the state.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn held_in(notes: &[Note]) -> Result<Vec<(Address, Document)>, StoreError> {
+        let mut held = Vec::new();
+        for note in notes {
+            held.extend(park::held_in(note)?);
+        }
+        Ok(held)
     }
 
     /// How many changes are parked. Linear in that number.

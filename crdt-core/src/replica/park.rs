@@ -24,7 +24,7 @@ use crate::codec::{DecodeError, Dictionary, Reader, decode_batch, encode_batch, 
 use crate::document::{Address, CellRef, Document, DocumentId, Path};
 use crate::limits::Limits;
 use crate::small_map::SmallSet;
-use crate::store::{PARKED_NOTES, Store, StoreError};
+use crate::store::{Note, PARKED_NOTES, Store, StoreError};
 use crate::{Change, Collection, Dot, Hlc, Name, ReplicaId, Stamp};
 
 const HELD_NOTES: &[u8] = b"held\0";
@@ -166,7 +166,7 @@ impl Aside {
 }
 
 /// The parked changes of a document, and what is held in their place.
-type Note = (SmallSet<Change>, Vec<(Address, Document)>);
+type Noted = (SmallSet<Change>, Vec<(Address, Document)>);
 
 /// What is parked in a document; `None` when nothing is.
 pub(crate) fn of<S: Store + ?Sized>(store: &mut S, address: &Address) -> Result<Option<Parked>, StoreError> {
@@ -224,12 +224,7 @@ pub(super) fn replace<S: Store>(
         }
     }
     for (change, ()) in after.changes.iter().filter(|(change, ())| !before.changes.contains_key(change)) {
-        if store.note(&change_key(change))?.is_none() {
-            let mut since = Vec::new();
-            put_unsigned(&mut since, now_ms);
-            store.set_note(&change_key(change), Some(&since))?;
-        }
-        store.set_note(&entry_key(change, address), Some(&[]))?;
+        enter(store, change, address, now_ms)?;
     }
     if after.is_empty() {
         store.put_document(address, state.clone(), collection)
@@ -271,14 +266,37 @@ pub(super) fn documents_of<S: Store>(
     Ok(found)
 }
 
-/// What is held in place of parked cells, by document.
-pub(super) fn held<S: Store>(store: &mut S) -> Result<Vec<(Address, Document)>, StoreError> {
-    let (mut found, mut last) = (Vec::new(), Vec::new());
-    while let Some((key, note)) = store.notes_after(HELD_NOTES, &last, 1)?.pop() {
-        found.extend(read_batch(&note).map_err(damaged)?.1.into_iter().filter(|(_, held)| !held.is_empty()));
-        last = key;
+/// All notes of what is parked in documents.
+pub(super) fn notes<S: Store>(store: &mut S) -> Result<Vec<Note>, StoreError> {
+    store.notes_after(HELD_NOTES, &[], usize::MAX)
+}
+
+/// Takes over a note of another store whose state is merged next.
+pub(super) fn adopt<S: Store>(store: &mut S, (key, note): &Note, now_ms: u64) -> Result<(), StoreError> {
+    let (changes, batch) = read_batch(note).map_err(damaged)?;
+    let Some((address, _)) = batch.first().filter(|(address, _)| held_key(address) == *key) else {
+        return Err(damaged(DecodeError::Invalid("what is held")));
+    };
+    for (change, ()) in changes.iter() {
+        enter(store, change, address, now_ms)?;
     }
-    Ok(found)
+    store.set_note(key, Some(note))
+}
+
+/// The held cells that a note tells of.
+pub(super) fn held_in((_, note): &Note) -> Result<Vec<(Address, Document)>, StoreError> {
+    let (_, batch) = read_batch(note).map_err(damaged)?;
+    Ok(batch.into_iter().filter(|(_, held)| !held.is_empty()).collect())
+}
+
+/// Lists a change under its time.
+fn enter<S: Store>(store: &mut S, change: &Change, address: &Address, now_ms: u64) -> Result<(), StoreError> {
+    if store.note(&change_key(change))?.is_none() {
+        let mut since = Vec::new();
+        put_unsigned(&mut since, now_ms);
+        store.set_note(&change_key(change), Some(&since))?;
+    }
+    store.set_note(&entry_key(change, address), Some(&[]))
 }
 
 fn held_key(address: &Address) -> Vec<u8> {
@@ -325,7 +343,7 @@ fn read(note: &[u8]) -> Result<Parked, DecodeError> {
     Ok(Parked { changes, held: batch.into_iter().map(|(_, held)| held).next().unwrap_or_default() })
 }
 
-fn read_batch(note: &[u8]) -> Result<Note, DecodeError> {
+fn read_batch(note: &[u8]) -> Result<Noted, DecodeError> {
     let (mut reader, mut changes) = (Reader::new(note), SmallSet::new());
     for _ in 0..reader.count("parked changes")? {
         changes.insert(read_change(&mut reader)?, ());

@@ -252,6 +252,40 @@ fn what_one_wrote_and_lost_comes_back_unparked_and_one_counts_on_from_what_other
 }
 
 #[test]
+fn a_replica_that_starts_from_a_state_shows_what_was_shown_there() {
+    let [mut here, mut fast] = [1, 2].map(replica);
+    set(&mut here, START_MS, "title", "from today");
+    // Its own clock was fast for a moment; one's own is not parked, nor where one goes on under another id.
+    set(&mut here, START_MS + DAY_MS, "other", "mine");
+    pull(&mut fast, START_MS + DAY_MS, &mut here);
+    set(&mut fast, START_MS + 3 * DAY_MS, "title", "from tomorrow");
+    pull(&mut here, START_MS, &mut fast);
+    let notes = here.carried_parked().unwrap();
+    assert_eq!(notes.len(), 1);
+    let mut again = replica(3);
+    again.carry_parked(&notes).unwrap();
+    deliver(&mut again, states(&mut here));
+    for now_ms in [None, Some(START_MS)] {
+        now_ms.map_or(Ok(()), |now_ms| again.tick(now_ms)).unwrap();
+        assert_eq!(text(&mut again, "title").as_deref(), Some("from today"));
+        assert_eq!(text(&mut again, "other").as_deref(), Some("mine"));
+    }
+    assert_eq!(again.parked(None, 9).unwrap()[0].change, here.parked(None, 9).unwrap()[0].change);
+    again.tick(START_MS + 3 * DAY_MS).unwrap();
+    assert_eq!(text(&mut again, "title").as_deref(), Some("from tomorrow"));
+    // One that has a life of its own gets the held value beside the state.
+    let mut other = replica(4);
+    set(&mut other, START_MS, "own", "value");
+    deliver(&mut other, states(&mut here));
+    assert_eq!(text(&mut other, "title"), None);
+    for held in Replica::<MemoryStore>::held_in(&notes).unwrap() {
+        deliver(&mut other, vec![held]);
+    }
+    assert_eq!(text(&mut other, "title").as_deref(), Some("from today"));
+    assert!(again.carry_parked(&[(b"held\0junk".to_vec(), b"junk".to_vec())]).is_err());
+}
+
+#[test]
 fn a_clock_that_was_far_ahead_for_a_moment_does_not_forget_what_is_due() {
     let [mut here, mut fast] = [1, 2].map(replica);
     here.tick(START_MS + 10 * YEAR_MS).unwrap();
