@@ -540,3 +540,46 @@ fn other_sessions_of_a_store_that_renews_go_on() {
     let renewed = |event: SessionEvent| matches!(event, SessionEvent::PeerRenewed { .. });
     assert!(std::iter::from_fn(|| at_live.poll_event()).any(renewed));
 }
+
+/// Who happens to get a lesser id than before still writes after what it had replaced.
+#[test]
+fn what_is_issued_again_exceeds_its_old_form_whatever_the_ids() {
+    for new in [1, 90_000] {
+        let mut a = fresh(50_000);
+        at(&mut a, 1, 0, |task| task.set("title", "first").unwrap());
+        let mut a = copy(&mut a, 7);
+        at(&mut a, 1, 10, |task| task.set("title", "since").unwrap());
+        let stamp_of = |a: &mut Memory| {
+            let mut stamp = None;
+            let state =
+                a.difference(&crdt_core::VersionVector::new(), None, 10).unwrap().documents.remove(0).1;
+            state.visit(&mut |_, cell| stamp = stamp.max(Some(cell.set_by().stamp)));
+            stamp.unwrap()
+        };
+        let (before, (_, trail)) = (stamp_of(&mut a), a.introduction().unwrap());
+        let common = crdt_core::Trail { number: 1, runs: trail.runs[1..].to_vec() };
+        let fork = a.forked(Some(&common)).unwrap();
+        assert_eq!(a.heal(fork, spare(new), START_MS).unwrap().reissued, 1);
+        assert!(stamp_of(&mut a) > before, "{new}");
+        assert!(a.head().unwrap().hlc >= stamp_of(&mut a).hlc);
+        assert_eq!(texts(&mut a, 1, "title"), ["since"]);
+    }
+}
+
+/// A reset since the fork takes back what was counted before it, not what the other branch counted.
+#[test]
+fn a_reset_since_the_fork_resets_what_it_saw() {
+    let count = |step: i64| {
+        move |a: &mut Memory| {
+            at(a, 1, 5, |task| task.increment("votes", step).unwrap());
+        }
+    };
+    for changes_before in [0, 5] {
+        let (mut a, ..) = rolled_back(count(1), count(10), |a| {
+            (0..changes_before).for_each(|n| at(a, 2, n, |task| task.set("title", format!("{n}")).unwrap()));
+            count(100)(a);
+            at(a, 1, 9, |task| task.reset("votes").unwrap());
+        });
+        assert_eq!(shown(&mut a, 1).counter("votes"), 10, "{changes_before}");
+    }
+}
