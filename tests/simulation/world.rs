@@ -233,6 +233,8 @@ impl<'p> World<'p> {
                 self.strike(Fault::Leave);
                 self.abandon(*at);
                 self.devices[*at].leave();
+                // With its file, what it has acknowledged.
+                self.files[*at] += 1;
                 self.checker.left(*at);
             }
             _ => {}

@@ -89,8 +89,6 @@ struct Watched {
     /// What is in the copy of its file.
     copy: Option<Seen>,
     next: Next,
-    /// The last of its stamps under the present id.
-    stamp: Option<Stamp>,
 }
 
 /// From further ahead than this, nothing is shown: by the library's default, in milliseconds.
@@ -126,7 +124,6 @@ impl Checker {
             steps: Vec::new(),
             copy: None,
             next: Next::Grows,
-            stamp: None,
         };
         Self {
             oracle: Oracle::default(),
@@ -175,8 +172,7 @@ impl Checker {
         if expected.transaction != Some(number) {
             return broken(Promise::RightOutcome, "the transaction should have written nothing");
         }
-        let own = watched.stamp.filter(|stamp| stamp.replica == report.stamp.replica);
-        let overwritten = expected.exceeds.into_iter().chain(own).max();
+        let overwritten = expected.exceeds;
         if exact && overwritten.is_some_and(|overwritten| report.stamp <= overwritten) {
             let stamp = report.stamp;
             return broken(Promise::Stamps, format!("{stamp:?} does not exceed {overwritten:?}"));
@@ -191,7 +187,6 @@ impl Checker {
             taken_back: false,
         });
         let watched = &mut self.devices[at];
-        watched.stamp = Some(report.stamp);
         watched.has.insert(number);
         watched.shown.insert(number);
         if report.durable {
@@ -222,17 +217,30 @@ impl Checker {
                 self.check_arrival(at, number, &has)?;
             }
         }
-        let claims = self.oracle.vector(&has);
-        if claims != sight.claims && !self.forks.any {
-            let what = format!("{} shows what amounts to {claims:?} and claims {:?}", Who(at), sight.claims);
-            return broken(Promise::Claims, what);
-        }
+        self.check_claims(at, &sight.claims, &has)?;
         let watched = &mut self.devices[at];
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
         if let Some(documents) = &sight.documents {
             self.check_documents(at, documents)?;
+        }
+        Ok(())
+    }
+
+    /// A device claims to have seen what it has, and nothing that it has not. What the library issues itself is no
+    /// transaction of an app, and left out.
+    fn check_claims(&self, at: usize, claims: &Vector, has: &Seen) -> Checked {
+        if self.forks.any {
+            return Ok(());
+        }
+        for ((replica, counter), number) in &self.dots {
+            let claimed = claims.get(replica).is_some_and(|last| counter <= last);
+            if claimed != has.contains(*number) && !self.transactions[*number].taken_back {
+                let (who, verb) = (Who(at), if claimed { "lacks" } else { "has" });
+                let what = format!("{who} {verb} transaction {number} and claims {claims:?}");
+                return broken(Promise::Claims, what);
+            }
         }
         Ok(())
     }
@@ -351,7 +359,7 @@ impl Checker {
 
     pub fn crashed(&mut self, at: usize) {
         let watched = &mut self.devices[at];
-        (watched.next, watched.stamp) = (Next::Crashed, None);
+        watched.next = Next::Crashed;
     }
 
     /// A device left for good, with its file.
@@ -381,7 +389,7 @@ impl Checker {
         let watched = &mut self.devices[at];
         (watched.floor, watched.has, watched.shown) = (copy.clone(), copy.clone(), copy);
         watched.steps.clear();
-        (watched.next, watched.stamp) = (Next::Replaced, None);
+        watched.next = Next::Replaced;
     }
 
     /// All have met: nobody writes under an id that another one writes under.
