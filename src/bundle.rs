@@ -8,7 +8,7 @@ use crdt_core::{Replica, VersionVector};
 use sync_protocol::bundle::{self, ExportError, Exported, For, ImportError, Imported};
 
 use crate::database::now_ms;
-use crate::sync::Shared;
+use crate::sync::{Shared, draw_spare};
 use crate::{Database, Error};
 
 impl Database {
@@ -56,16 +56,23 @@ impl Database {
     /// # Errors
     /// [`Error::Import`]; nothing was changed.
     pub fn import_changes(&self, path: impl AsRef<Path>) -> Result<Imported, Error> {
-        self.import_changes_from(File::open(path).map_err(ImportError::from)?)
+        let import = || self.import_changes_from(File::open(path.as_ref()).map_err(ImportError::from)?);
+        match import() {
+            // Only its end has told that this file is a copy.
+            Err(Error::Import(ImportError::Renewed(renewal))) => {
+                import().map(|imported| Imported { renewed: Some(renewal), ..imported })
+            }
+            imported => imported,
+        }
     }
 
     /// As [`Database::import_changes`], from anything that can be read. The database is locked meanwhile, so let it be
     /// something that does not make it wait.
     ///
     /// # Errors
-    /// As [`Database::import_changes`].
+    /// As [`Database::import_changes`], and [`ImportError::Renewed`]: then import it once more.
     pub fn import_changes_from(&self, source: impl Read) -> Result<Imported, Error> {
-        Ok(bundle::import(&mut Shared(self), source)?)
+        Ok(bundle::import_or_heal(&mut Shared(self), source, draw_spare(), now_ms())?)
     }
 
     /// All that this database has seen: who knows it can export exactly what is missing here, [`For::Holder`].

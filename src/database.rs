@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crdt_core::{
     ChangeEvent, Collection, Committed, DocumentId, DocumentView, Durability, Loading, Name, Replica,
-    ReplicaId, Scope,
+    ReplicaId, ReplicaStatus, Scope,
 };
 use sqlite_adapter::{Identity, Opened, Report, SqliteStore};
 
@@ -52,8 +52,15 @@ impl Database {
         let adapter = if options.read_only { adapter.read_only() } else { adapter };
         let Opened { store, identity } = SqliteStore::open(path, &adapter)?;
         let mut replica = Replica::new(store);
-        if options.follows_server && !options.read_only {
-            replica.follow()?;
+        if !options.read_only {
+            replica.begin_run(random());
+            if options.follows_server {
+                replica.follow()?;
+            }
+        }
+        if !options.read_only {
+            replica.keep_time(options.receive_bound);
+            replica.tick(now_ms())?;
         }
         if let Some(scope) = options.scope.clone().filter(|_| !options.read_only) {
             replica.subscribe(scope)?;
@@ -129,12 +136,48 @@ impl Database {
         self.shared.watchers.add(callback)
     }
 
+    pub(crate) fn durability(&self) -> Durability {
+        self.shared.durability
+    }
+
     /// What opening did about the id that this database writes under: a file that was copied or restored gets a new one.
     pub fn identity(&self) -> Identity {
         self.shared.identity
     }
 
-    /// Under which id this database writes.
+    /// How this database and everybody it syncs with are getting on: who has what, since when somebody is behind, what went
+    /// wrong. Cheap enough to be asked every second.
+    ///
+    /// ```
+    /// # use rejoin::Database;
+    /// # fn main() -> Result<(), rejoin::Error> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let db = Database::open(folder.path().join("tasks.db"))?;
+    /// # db.commit(|tx| tx.create("tasks")?.set("title", "Buy milk").map_err(Into::into))?;
+    /// let status = db.status()?;
+    /// println!("{} changes are on this device only", status.pending);
+    /// for peer in &status.peers {
+    ///     println!("{:?}: {:?}, lacks {} changes", peer.replica, peer.state, peer.missing_there);
+    ///     if let Some(behind_ms) = peer.behind_ms {
+    ///         println!("   for {} s", behind_ms / 1_000);
+    ///     }
+    /// }
+    /// if status.may_be_miscounted() {
+    ///     println!("this file was restored from a backup; check the counters");
+    /// }
+    /// # assert_eq!(status.pending, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn status(&self) -> Result<ReplicaStatus, Error> {
+        self.with(|replica| replica.status(now_ms()))
+    }
+
+    /// Under which id this database writes. It may be another one after a sync in which this file turned out to be a copy; see
+    /// [`Database::status`].
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -239,6 +282,8 @@ impl Database {
         if !self.shared.watchers.is_empty() {
             state.replica.collect_events(true);
         }
+        // What could not be shown now, because the file is busy say, is shown next time.
+        let _ = state.replica.tick(now_ms());
         let result = work(&mut state.replica);
         drop(state);
         self.tell();
@@ -365,6 +410,13 @@ impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database").finish_non_exhaustive()
     }
+}
+
+/// 64 random bits.
+pub(crate) fn random() -> u64 {
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    // A few bits of each half say that it is an id of that sort.
+    high.rotate_left(32) ^ low
 }
 
 /// Milliseconds since 1970 by the wall clock; 0 before.

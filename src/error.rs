@@ -1,7 +1,8 @@
 //! [`Error`]: everything that can go wrong with a database.
 
 use crdt_core::{
-    ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, StoreError, SubscribeError,
+    ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, RepairError, StoreError,
+    SubscribeError,
 };
 
 /// What went wrong. Unless the variant says otherwise, nothing was changed.
@@ -78,6 +79,15 @@ impl From<SubscribeError> for Error {
         match error {
             SubscribeError::Store(error) => Self::Store(error),
             SubscribeError::Limit(error) => Self::Limit(error),
+        }
+    }
+}
+
+impl From<RepairError> for Error {
+    fn from(error: RepairError) -> Self {
+        match error {
+            RepairError::Store(error) => Self::Store(error),
+            RepairError::Clock(error) => Self::Clock(error),
         }
     }
 }

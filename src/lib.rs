@@ -43,6 +43,8 @@
 //! | [`Database::export_changes`], [`Database::import_changes`], [`For`] | exchange changes in files |
 //! | [`SyncOptions`], [`door`], [`Database::rejected`] | say who may connect and write; what becomes of a refused change |
 //! | [`ChangeEvent`], [`Watch`] | learn what changed |
+//! | [`Database::parked`], [`Database::repair`], [`Database::clock`] | what a wrong clock does, and what to do about it |
+//! | [`Database::status`], [`ReplicaStatus`] | how everybody is getting on |
 //! | [`Error`] | what can go wrong, and what to do |
 //! | [`resolve`] | the decisions alone, as plain functions, for data that you hold yourself |
 //! | [`core`], [`protocol`], [`sqlite`] | the crates underneath, for those who bring their own storage or transport |
@@ -73,6 +75,8 @@ mod error;
 mod live;
 #[cfg(feature = "sqlite")]
 mod options;
+#[cfg(feature = "sqlite")]
+mod parked;
 #[cfg(all(feature = "sqlite", feature = "sync"))]
 mod sync;
 #[cfg(feature = "sqlite")]
@@ -98,9 +102,10 @@ pub use tx::Tx;
 pub use watch::Watch;
 
 pub use crdt_core::{
-    ChangeEvent, ChangeKind, Collection, Conflict, DocumentChange, DocumentId, DocumentMut, DocumentView,
-    Dot, Durability, FieldChange, FieldType, Fields, Loading, MapView, Name, Origin, Payload, Reading,
-    ReplicaId, Resolver, Scope, Sibling, Value, resolve,
+    ChangeEvent, ChangeKind, ClockStatus, ClockVerdict, Collection, Conflict, DocumentChange, DocumentId,
+    DocumentMut, DocumentView, Dot, Durability, FieldChange, FieldType, Fields, Loading, MapView, Name,
+    Origin, ParkReason, ParkedChange, Payload, PeerClock, PeerState, PeerStatus, Reading, Renewal, Repair,
+    ReplicaId, ReplicaStatus, Resolver, Roots, Scope, SessionEnd, Sibling, Value, Withheld, resolve,
 };
 
 /// README's code, compiled and run with the tests.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crdt_core::{Durability, Namespace, Scope};
+use crdt_core::{Durability, Namespace, ReceiveBound, Scope};
 
 use crate::{Database, Error};
 
@@ -24,6 +24,7 @@ pub struct OpenOptions {
     pub(crate) read_only: bool,
     pub(crate) follows_server: bool,
     pub(crate) scope: Option<Scope>,
+    pub(crate) receive_bound: ReceiveBound,
 }
 
 impl Default for OpenOptions {
@@ -35,6 +36,7 @@ impl Default for OpenOptions {
             read_only: false,
             follows_server: false,
             scope: None,
+            receive_bound: ReceiveBound::default(),
         }
     }
 }
@@ -80,6 +82,13 @@ impl OpenOptions {
     /// Holds a part of the namespace only; see [`Database::subscribe`]. Without it, what was subscribed to last holds.
     pub fn subscribe(mut self, scope: Scope) -> Self {
         self.scope = Some(scope);
+        self
+    }
+
+    /// How far ahead of this device's clock another one's may be, in milliseconds; a minute if nothing is said. What comes
+    /// from further ahead is kept and passed on, and not shown before its time has come: see [`Database::parked`].
+    pub fn receive_bound_ms(mut self, ahead_ms: u64) -> Self {
+        self.receive_bound = ReceiveBound { ahead_ms };
         self
     }
 

@@ -3,13 +3,16 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use crdt_core::{Address, Document, DocumentView, Dot, Fingerprint, Refusal, Rejected, Replica, ReplicaId};
+use crdt_core::{
+    Address, ClockVerdict, Document, DocumentView, Dot, Fingerprint, Life, Refusal, Rejected, Replica,
+    ReplicaId, Spare,
+};
 use sqlite_adapter::SqliteStore;
 use sync_protocol::door::{Authenticate, Terms};
 use sync_protocol::drive::{Endpoint, exchange};
 use sync_protocol::{Config, Session, SessionEvent, Traffic, Way};
 
-use crate::database::now_ms;
+use crate::database::{now_ms, random};
 use crate::{Database, Error};
 
 /// What a sync did.
@@ -29,10 +32,15 @@ pub struct SyncReport {
     pub in_sync: bool,
     /// The peer's wall clock minus ours, in milliseconds.
     pub clock_skew_ms: i64,
+    /// What that says about our clock.
+    pub clock: ClockVerdict,
     /// What the peer lets us read and write.
     pub terms: Terms,
     /// The changes that the peer did not take, and why; see [`Database::rejected`] for what becomes of them.
     pub refused: Vec<(Dot, Refusal)>,
+    /// This database turned out to be a copy, or to have been set back to an earlier state: it goes on under another id now,
+    /// and nothing that was written is lost. Tell the user if that is a surprise; see [`Database::status`].
+    pub identity_renewed: bool,
 }
 
 /// A change that a server refused; see [`Database::rejected`].
@@ -179,8 +187,10 @@ impl Database {
             traffic: status.traffic,
             in_sync: status.comparable && status.peer_root == Some(self.root()?),
             clock_skew_ms: heard.skew_ms,
+            clock: heard.clock.unwrap_or(ClockVerdict::Agrees),
             terms: status.terms.unwrap_or(Terms::OPEN),
             refused: heard.refused,
+            identity_renewed: heard.renewed,
         })
     }
 
@@ -190,7 +200,8 @@ impl Database {
     /// # Errors
     /// [`Error::Store`].
     pub fn session(&self, options: &SyncOptions) -> Result<Session, Error> {
-        let mut session = Session::new(Config::new(uuid::Uuid::new_v4().as_u64_pair().0), now_ms());
+        let config = Config::new(random()).spare(draw_spare());
+        let mut session = Session::new(config, now_ms());
         if let Some(token) = &options.token {
             session = session.with_token(token.clone());
         }
@@ -234,12 +245,19 @@ impl Database {
     }
 }
 
+/// Under which id to go on if this file turns out to be a copy.
+pub(crate) fn draw_spare() -> Spare {
+    Spare { replica: uuid::Uuid::new_v4().into(), life: Life(random()) }
+}
+
 /// What the events of a session say for the report.
 #[derive(Clone, Default)]
 pub(crate) struct Heard {
     cells: u64,
     skew_ms: i64,
+    clock: Option<ClockVerdict>,
     refused: Vec<(Dot, Refusal)>,
+    renewed: bool,
 }
 
 impl Heard {
@@ -247,7 +265,9 @@ impl Heard {
         match event {
             SessionEvent::Applied { cells, .. } => self.cells += cells,
             SessionEvent::Connected { skew_ms, .. } => self.skew_ms = skew_ms,
+            SessionEvent::Clock(verdict) => self.clock = Some(verdict),
             SessionEvent::ChangeRefused { dot, refusal, .. } => self.refused.push((dot, refusal)),
+            SessionEvent::IdentityRenewed { .. } => self.renewed = true,
             _ => {}
         }
     }

@@ -281,7 +281,15 @@ fn a_line_that_breaks_is_an_error_and_the_next_sync_resumes() {
 
     let folder = folder();
     let (a, b) = (open(&folder.path().join("a.db")), open(&folder.path().join("b.db")));
-    (0..50).for_each(|id| set(&a, id, "text", &"from a ".repeat(500)));
+    // Letters without order, which stay as many when they are packed.
+    let mut random = 1u64;
+    let mut letter = |_| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'A' + u8::try_from((random >> 33) % 58).expect("less than 58"))
+    };
+    for id in 0..50 {
+        set(&a, id, "text", &(0..3_500).map(&mut letter).collect::<String>());
+    }
     for bytes in [0, 1, 50, 150, 1_000, 50_000, 100_000] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, server) = (listener.local_addr().unwrap(), a.clone());

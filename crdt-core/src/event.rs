@@ -30,6 +30,8 @@ pub enum Origin {
     Local(Dot),
     /// Received from a peer, which may have passed it on for others.
     Peer(ReplicaId),
+    /// Nobody changed anything: the time of a parked change has come, and it is shown from now on.
+    Clock,
 }
 
 /// What happened to one document.

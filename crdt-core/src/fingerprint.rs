@@ -112,6 +112,11 @@ impl Fingerprints {
         Self { begun, bytes }
     }
 
+    /// Of the address alone, which is that of no cell.
+    pub fn of_address(&self) -> Fingerprint {
+        Fingerprint(self.begun.finish128().as_u128())
+    }
+
     /// Of one cell: over the document's address, the cell's key, its order and the digest of its content.
     pub fn of(&mut self, path: &Path, cell: &CellRef<'_>) -> Fingerprint {
         let bytes = &mut self.bytes;

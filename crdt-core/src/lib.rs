@@ -102,6 +102,7 @@ pub mod laws;
 mod limits;
 mod memory;
 mod name;
+pub mod reconcile;
 mod refusal;
 mod replica;
 mod replica_id;
@@ -119,7 +120,7 @@ pub use causal_context::CausalContext;
 pub use clock::{Change, Clock, ClockError, Hlc, ReceiveBound, Stamp};
 pub use document::{
     Address, Cell, CellKind, CellRef, Conflict, Document, DocumentId, DocumentMut, DocumentView, EditError,
-    Edited, Field, Map, MapView, Observer, Path, Payload, Reading,
+    Edited, Field, Map, MapView, Observer, Path, Payload, Reading, Withheld,
 };
 pub use dot::Dot;
 pub use event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
@@ -130,14 +131,18 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Applied, ApplyError, Asked, Checkpoint, CommitError, Committed, Difference, FirstSync, Judgement,
-    Loading, Part, Position, Progress, Refusals, Replica, RunPart, Scanned, Serves, SubscribeError,
-    Subscription, Window, Withdrawal, Within, renew_identity,
+    Acknowledged, Applied, ApplyError, Asked, Checkpoint, ClockStatus, ClockVerdict, CommitError, Committed,
+    Difference, FirstSync, Fork, Holding, Judgement, Loading, Meeting, Memory, ParkReason, ParkedChange,
+    Part, PeerClock, PeerState, PeerStatus, Position, Progress, Refusals, Renewal, Repair, RepairError,
+    Replica, ReplicaStatus, Roots, RunPart, Scanned, Serves, SessionEnd, Spare, SubscribeError, Subscription,
+    Sums, Trail, Window, Withdrawal, Within, renew_identity, shown_instead,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
 pub use scope::Scope;
-pub use store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
+pub use store::{
+    Access, Durability, Head, Life, LogRecord, Note, PARKED_NOTES, PeerRecord, Store, StoreError,
+};
 pub use transaction::{OpenError, Transaction, TransactionError};
 #[doc(inline)]
 pub use types::{CounterOverflow, Flag, GCounter, GSet, LwwRegister, MvRegister, OrSet, PNCounter, Sibling};

@@ -35,6 +35,19 @@ impl Limits {
         names_per_message: 1 << 14,
         message_bytes: 4 << 20,
     };
+
+    /// Of what a store has kept: whatever was merged has no limits beyond those of a single message. Only nesting cannot
+    /// have grown since.
+    pub(crate) const STORED: Self = Self {
+        name_bytes: usize::MAX,
+        value_bytes: usize::MAX,
+        depth: Self::DEFAULT.depth,
+        values: usize::MAX,
+        documents_per_transaction: usize::MAX,
+        cells_per_message: usize::MAX,
+        names_per_message: usize::MAX,
+        message_bytes: usize::MAX,
+    };
 }
 
 impl Default for Limits {

@@ -21,6 +21,8 @@ pub struct MemoryStore {
     before: Option<(Head, usize)>,
     /// The rows that it replaced, the latest last.
     replaced: Vec<(Key, Option<Row>)>,
+    /// The last number that was given to a document.
+    numbered: u64,
 }
 
 /// What a row is found by. Rows of a kind lie together, in order.
@@ -28,10 +30,15 @@ pub struct MemoryStore {
 enum Key {
     Document(Address),
     Context(ReplicaId),
+    /// At which position of the change order the entry of a replica rose to what it is.
+    Risen(u64, ReplicaId),
     Peer(Life),
     /// The batches staged for a peer, by their number.
     Staged(Life, u64),
     Note(Vec<u8>),
+    /// The number of a document, and the document of a number, once somebody has asked for it.
+    NumberOf(Address),
+    Numbered(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -43,12 +50,14 @@ enum Row {
     Peer(Box<PeerRecord>),
     /// A staged batch or a note.
     Bytes(Vec<u8>),
+    Number(u64),
+    Address(Box<Address>),
 }
 
 impl MemoryStore {
     /// An empty store.
     pub const fn new(head: Head) -> Self {
-        Self { head, log: Vec::new(), rows: SmallMap::new(), before: None, replaced: Vec::new() }
+        Self { head, log: Vec::new(), rows: SmallMap::new(), before: None, replaced: Vec::new(), numbered: 0 }
     }
 
     fn put(&mut self, key: Key, row: Row) {
@@ -147,6 +156,12 @@ impl Store for MemoryStore {
 
     fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
         self.remove(Key::Document(address.clone()));
+        let numbered = Key::NumberOf(address.clone());
+        if let Some(Row::Number(number)) = self.rows.get(&numbered) {
+            let number = *number;
+            self.remove(Key::Numbered(number));
+            self.remove(numbered);
+        }
         Ok(())
     }
 
@@ -179,6 +194,27 @@ impl Store for MemoryStore {
         Ok(self.documents(first).count() as u64)
     }
 
+    fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError> {
+        let key = Key::NumberOf(address.clone());
+        if let Some(Row::Number(number)) = self.rows.get(&key) {
+            return Ok(Some(*number));
+        }
+        if !self.rows.contains_key(&Key::Document(address.clone())) {
+            return Ok(None);
+        }
+        self.numbered += 1;
+        self.put(key, Row::Number(self.numbered));
+        self.put(Key::Numbered(self.numbered), Row::Address(Box::new(address.clone())));
+        Ok(Some(self.numbered))
+    }
+
+    fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError> {
+        match self.rows.get(&Key::Numbered(number)) {
+            Some(Row::Address(address)) => Ok(Some((**address).clone())),
+            _ => Ok(None),
+        }
+    }
+
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
         self.log.push(record);
         Ok(())
@@ -193,20 +229,40 @@ impl Store for MemoryStore {
         Ok(self.seen().map(|(dot, _)| dot).collect())
     }
 
-    fn context_len(&mut self) -> Result<usize, StoreError> {
-        Ok(self.seen().count())
+    fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
+        match self.rows.get(&Key::Context(replica)) {
+            Some(Row::Context(counter, _)) => Ok(*counter),
+            _ => Ok(0),
+        }
     }
 
     fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {
-        Ok(self.seen().filter(|(_, at)| *at > sequence).map(|(dot, _)| dot).collect())
+        let Some(after) = sequence.checked_add(1) else { return Ok(Vec::new()) };
+        let first = Key::Risen(after, ReplicaId::from_bytes([0; 16]));
+        let risen = self.rows.iter_from(&first).map_while(|(key, _)| match key {
+            Key::Risen(_, replica) => Some(*replica),
+            _ => None,
+        });
+        let mut found = SmallMap::new();
+        for replica in risen {
+            if let Some(Row::Context(counter, _)) = self.rows.get(&Key::Context(replica)) {
+                found.insert(Dot::new(replica, *counter), ());
+            }
+        }
+        Ok(found.into_keys())
     }
 
     fn raise_context(&mut self, dot: Dot, sequence: u64) -> Result<bool, StoreError> {
-        let key = Key::Context(dot.replica);
-        if matches!(self.rows.get(&key), Some(Row::Context(counter, _)) if *counter >= dot.counter) {
+        if self.context_of(dot.replica)? >= dot.counter {
             return Ok(false);
         }
+        let key = Key::Context(dot.replica);
+        if let Some(Row::Context(_, at)) = self.rows.get(&key) {
+            let risen = Key::Risen(*at, dot.replica);
+            self.remove(risen);
+        }
         self.put(key, Row::Context(dot.counter, sequence));
+        self.put(Key::Risen(sequence, dot.replica), Row::Number(dot.counter));
         Ok(true)
     }
 

@@ -268,6 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of keys: hours under Miri")]
     fn it_is_the_same_map_whatever_the_number_of_chunks_and_the_order_of_keys() {
         for factor in [1, 2_999, 1_237] {
             let (mut map, mut model) = (SmallMap::default(), BTreeMap::new());
@@ -293,6 +294,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of keys: hours under Miri")]
     fn it_is_the_same_map_while_keys_are_removed() {
         let (mut map, mut model) = (SmallMap::default(), BTreeMap::new());
         // Grows to a number of keys, then shrinks to nothing, a few times: through all forms and back.

@@ -173,6 +173,32 @@ pub trait Store {
     /// [`StoreError`].
     fn remove_document(&mut self, address: &Address) -> Result<(), StoreError>;
 
+    /// As [`Store::put_document`], for a document that does not show its state: cells of it are parked. A store that shows
+    /// documents to others (in a column for queries, say) shows `shown`; [`Store::document`] gives the state.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn put_shown(
+        &mut self,
+        address: &Address,
+        document: Arc<Document>,
+        shown: &Document,
+        collection: &Collection,
+    ) -> Result<(), StoreError> {
+        let _ = shown;
+        self.put_document(address, document, collection)
+    }
+
+    /// Whether anything is parked, that is, whether there is any note under [`PARKED_NOTES`]. It is asked in every
+    /// transaction, so a store for which a look is dear remembers the answer, and forgets it when notes under that prefix
+    /// may have changed: by this transaction, by its rollback, by another process.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn has_parked(&mut self) -> Result<bool, StoreError> {
+        Ok(!self.notes_after(PARKED_NOTES, &[], 1)?.is_empty())
+    }
+
     /// The next documents after one, in the order of addresses; deleted ones included.
     ///
     /// # Errors
@@ -202,6 +228,19 @@ pub trait Store {
         Ok(0)
     }
 
+    /// A number by which [`Store::address_numbered`] finds a document again for as long as it is stored; `None` when it is
+    /// not. Asked in a transaction for writing, because a store may give the number now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError>;
+
+    /// The document of a number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError>;
+
     /// Adds a step to the end of the change order.
     ///
     /// # Errors
@@ -220,11 +259,11 @@ pub trait Store {
     /// [`StoreError`].
     fn context(&mut self) -> Result<VersionVector, StoreError>;
 
-    /// How many entries [`Store::context`] has.
+    /// The entry of one replica in [`Store::context`]; 0 when there is none.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn context_len(&mut self) -> Result<usize, StoreError>;
+    fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError>;
 
     /// The entries of the context that rose after a position of the change order. At its very start: all.
     ///
@@ -293,6 +332,9 @@ pub trait Store {
     /// [`StoreError`].
     fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError>;
 }
+
+/// What the keys of the notes begin with that say what is parked.
+pub const PARKED_NOTES: &[u8] = b"parked\0";
 
 /// The key of a note, and the note.
 pub type Note = (Vec<u8>, Vec<u8>);

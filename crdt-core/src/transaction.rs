@@ -5,11 +5,11 @@ use alloc::vec::Vec;
 
 use crate::document::{Address, Document, DocumentId, DocumentMut, DocumentView, EditError, Path, Working};
 use crate::limits::{LimitExceeded, Limits};
-use crate::replica::{counted, drop_rejected};
+use crate::replica::{counted, drop_rejected, shown};
 use crate::schema::Collections;
 use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Store, StoreError};
-use crate::{Change, Dot, Name};
+use crate::{Change, ClockError, Dot, Hlc, Name};
 
 /// Edits that become visible together, here and on every other replica.
 ///
@@ -21,11 +21,23 @@ pub struct Transaction<'r> {
     change: Change,
     /// The change as it began, to see whether its stamp had to be raised.
     began: Change,
-    documents: SmallMap<Address, (Arc<Document>, Working)>,
+    /// Stamps after this one are not followed but exceeded by an epoch.
+    latest: Hlc,
+    documents: SmallMap<Address, Opened>,
     /// This replica has evicted documents, or may have.
     was_partial: bool,
     /// Documents that are not there, but what was counted here before they went is known.
     restored: SmallSet<Address>,
+}
+
+/// A document that a transaction has opened.
+#[derive(Default)]
+struct Opened {
+    /// The state before, which is more than what is shown where cells are parked.
+    before: Arc<Document>,
+    hides: bool,
+    /// What is shown, and edited.
+    working: Working,
 }
 
 /// What a transaction wrote into one document.
@@ -33,8 +45,9 @@ pub(crate) struct Written {
     pub(crate) address: Address,
     pub(crate) before: Arc<Document>,
     pub(crate) delta: Document,
-    /// What the edits made of the document; the merge of the delta has to come to the same.
-    pub(crate) after: Document,
+    /// What the edits made of what the document shows; the merge of the delta has to come to the same.
+    /// `None` for what is not the outcome of edits.
+    pub(crate) after: Option<Document>,
     /// What was before is not stored: it is what was counted in a document that is not there.
     pub(crate) restored: bool,
 }
@@ -56,10 +69,11 @@ impl<'r> Transaction<'r> {
         collections: &'r Collections,
         limits: &'r Limits,
         change: Change,
+        latest: Hlc,
         was_partial: bool,
     ) -> Self {
         let (documents, restored) = (SmallMap::new(), SmallSet::new());
-        Self { store, collections, limits, change, began: change, documents, was_partial, restored }
+        Self { store, collections, limits, change, began: change, latest, documents, was_partial, restored }
     }
 
     /// Opens a document for editing, whether it exists or not. Nothing is written before the first edit.
@@ -78,13 +92,16 @@ impl<'r> Transaction<'r> {
             let (open, limit) = (self.documents.len(), self.limits.documents_per_transaction);
             LimitExceeded::check("documents of a transaction", open + 1, limit)?;
             let before = self.before(&address)?;
-            let working = Working { state: (*before).clone(), delta: Document::new() };
-            self.documents.insert(address.clone(), (before, working));
+            let (shown, parked) = shown(self.store, &address, &before)?;
+            let working = Working { state: (*shown).clone(), delta: Document::new() };
+            self.documents.insert(address.clone(), Opened { before, hides: parked.is_some(), working });
         }
         // It is there by now.
-        let (_, working) = self.documents.or_default(&address);
+        let Opened { before, hides, working } = self.documents.or_default(&address);
         Ok(DocumentMut {
             working,
+            hidden: hides.then_some(&**before),
+            latest: self.latest,
             change: &mut self.change,
             collection,
             limits: self.limits,
@@ -111,9 +128,11 @@ impl<'r> Transaction<'r> {
     /// [`StoreError`].
     pub fn read(&mut self, collection: impl Into<Name>, id: DocumentId) -> Result<DocumentView, StoreError> {
         let address = Address { collection: collection.into(), id };
-        let state = match self.documents.get(&address) {
-            Some((_, working)) => Arc::new(working.state.clone()),
-            None => self.store.document(&address)?.unwrap_or_default(),
+        let state = if let Some(opened) = self.documents.get(&address) {
+            Arc::new(opened.working.state.clone())
+        } else {
+            let state = self.store.document(&address)?.unwrap_or_default();
+            shown(self.store, &address, &state)?.0
         };
         Ok(DocumentView::new(state, self.collections.get_shared(&address.collection)))
     }
@@ -128,15 +147,29 @@ impl<'r> Transaction<'r> {
     }
 
     /// The change with its final stamp, and what was written.
-    pub(crate) fn finish(self) -> (Change, Vec<Written>) {
-        let (began, change, restored) = (self.began, self.change, self.restored);
-        let written = self.documents.into_iter().filter(|(_, (_, working))| !working.delta.is_empty());
-        let written = written.map(|(address, (before, working))| {
+    ///
+    /// What is written over a parked cell has to win against it: that takes the next epoch, for the whole transaction.
+    ///
+    /// # Errors
+    /// [`ClockError`].
+    pub(crate) fn finish(self) -> Result<(Change, Vec<Written>), ClockError> {
+        let (began, mut change, restored) = (self.began, self.change, self.restored);
+        for (_, Opened { before, working, .. }) in self.documents.iter().filter(|(_, opened)| opened.hides) {
+            let mut parked = Ok(());
+            working.delta.clone().merge_observed((**before).clone(), &mut |_, written, winner| {
+                if written.is_some() && parked.is_ok() {
+                    parked = change.exceed_by_epoch(&winner.greatest_stamp());
+                }
+            });
+            parked?;
+        }
+        let written = self.documents.into_iter().filter(|(_, opened)| !opened.working.delta.is_empty());
+        let written = written.map(|(address, Opened { before, working, .. })| {
             let Working { state, delta } = working.finish(&began, &change);
             let restored = restored.contains_key(&address);
-            Written { address, before, delta, after: state, restored }
+            Written { address, before, delta, after: Some(state), restored }
         });
-        (change, written.collect())
+        Ok((change, written.collect()))
     }
 }
 

@@ -114,6 +114,7 @@ fn names() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn values_and_elements() {
     // A long text takes one byte of tag and three of length.
     let text = |len: usize| "v".repeat(len - 4);
@@ -145,6 +146,7 @@ fn nesting() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn values_within_values() {
     let items = |count: usize| Value::from(vec![Value::Null; count]);
     taken(|d| d.set("a", items(LIMITS.values - 1)));
@@ -158,6 +160,7 @@ fn values_within_values() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn documents_of_a_transaction() {
     let mut replica = replica();
     let commit = replica.commit(1, Durability::Visible, |tx| {
@@ -359,6 +362,7 @@ fn alone(document: Document) -> Vec<(Address, Document)> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn cells_of_a_message() {
     let cells = |count: usize| document((0..count).map(|n| (path(&[&n.to_string()]), flag(1))));
     // One document, which is one shape; and many.
@@ -374,6 +378,7 @@ fn cells_of_a_message() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn documents_of_a_message() {
     of_a_message("documents of a message", LIMITS.cells_per_message, |count| {
         let one = document([(path(&["a"]), flag(1))]);
@@ -383,6 +388,7 @@ fn documents_of_a_message() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn names_of_a_message() {
     let cells = |names: usize| {
         let pairs = (0..names / 2).map(|n| (path(&["m", &n.to_string()]), flag(1)));
@@ -396,6 +402,7 @@ fn names_of_a_message() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn names_of_a_shape() {
     let shape = |names: usize| {
         let path = |n: usize| vec![Name::from("m"), n.to_string().into()];
@@ -417,6 +424,7 @@ fn names_of_a_shape() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn changes_of_a_message() {
     let limit = 2 * LIMITS.cells_per_message as u64;
     let closed = |n: u64| Written::Closed {
@@ -441,6 +449,7 @@ fn changes_of_a_message() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn values_of_a_message() {
     of_a_message("values of a message", LIMITS.values, |count| {
         let value = |values: usize| Value::from(vec![Value::Null; values - 1]);
@@ -456,6 +465,7 @@ fn values_of_a_message() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn names_values_and_nesting_in_a_message() {
     let name = |len| "n".repeat(len);
     of_a_message("bytes of a field name", LIMITS.name_bytes, |len| {
@@ -485,6 +495,7 @@ fn names_values_and_nesting_in_a_message() {
 
 /// Paths were not counted with their names, so a message of many long ones was larger than its reader takes.
 #[test]
+#[cfg_attr(miri, ignore = "at the limits there is too much for Miri")]
 fn every_part_of_a_document_of_long_names_fits_a_message() {
     let names = |first: usize| {
         let deep = (0..=LIMITS.depth)

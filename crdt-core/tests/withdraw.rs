@@ -100,7 +100,7 @@ fn what_the_server_has_taken_needs_no_undoing() {
     let mut free = Replica::new(MemoryStore::new(head));
     commit(&mut free, 1, "a", 1);
     commit(&mut free, 1, "b", 1);
-    assert!(crdt_core::Store::notes_after(free.store_mut(), b"", &[], 100).unwrap().is_empty());
+    assert!(crdt_core::Store::notes_after(free.store_mut(), b"undo", &[], 100).unwrap().is_empty());
 }
 
 #[test]

@@ -64,6 +64,9 @@ impl SqliteStore {
                     return Ok(false);
                 }
                 let mut copy = Connection::open(path)?;
+                // At FULL the journal's deletion is not synced: after a power failure it could be back, and undo the copy.
+                copy.pragma_update(None, "synchronous", "EXTRA")?;
+                copy.pragma_update(None, "fullfsync", true)?;
                 Backup::new(&store.connection, &mut copy)?.run_to_completion(
                     ALL_PAGES,
                     Duration::ZERO,

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::documents::saturated;
 use crate::error::{Failure, corrupt};
-use crate::row::{self, Row};
+use crate::row::{self, Both, Row};
 
 /// Collections, replicas and shapes by number.
 #[derive(Debug, Default)]
@@ -28,15 +28,16 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Starts a transaction.
-    pub(crate) fn begin(&mut self, connection: &Connection) -> Result<(), Failure> {
+    /// Starts a transaction. True when another connection may have written since the last one.
+    pub(crate) fn begin(&mut self, connection: &Connection) -> Result<bool, Failure> {
         let version = connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?;
-        if self.version != Some(version) {
+        let written = self.version != Some(version);
+        if written {
             self.load(connection)?;
             self.version = Some(version);
         }
         self.began = (self.stored, self.collections.len());
-        Ok(())
+        Ok(written)
     }
 
     /// Forgets what the transaction added.
@@ -164,7 +165,7 @@ impl Numbers {
         &mut self,
         connection: &Connection,
         row: &mut Row,
-        document: &Document,
+        document: Both<'_>,
         collection: &Collection,
         present: Option<usize>,
     ) -> Result<(), Failure> {

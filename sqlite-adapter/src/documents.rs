@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::dictionary::Numbers;
 use crate::error::{Failure, Misuse};
-use crate::row::Row;
+use crate::row::{Both, Row};
 
 /// Beyond this the map of a large transaction is dropped instead of cleared.
 const KEPT_CAPACITY: usize = 4096;
@@ -80,7 +80,7 @@ impl Documents {
         connection: &Connection,
         numbers: &mut Numbers,
         address: &Address,
-        document: &Document,
+        document: Both<'_>,
         schema: &Collection,
     ) -> Result<(), Failure> {
         let collection = numbers.collection_or_new(connection, &address.collection)?;
@@ -140,6 +140,17 @@ impl Documents {
     ) -> Result<i64, Failure> {
         let collection = numbers.collection(&address.collection).ok_or(Misuse::UnknownDocument)?;
         Ok(self.find(connection, collection, address.id)?.ok_or(Misuse::UnknownDocument)?.row)
+    }
+
+    /// The row of a document; `None` when it is not stored.
+    pub(crate) fn number_of(
+        &mut self,
+        connection: &Connection,
+        numbers: &Numbers,
+        address: &Address,
+    ) -> Result<Option<u64>, Failure> {
+        let Some(collection) = numbers.collection(&address.collection) else { return Ok(None) };
+        Ok(self.find(connection, collection, address.id)?.map(|known| known.row.cast_unsigned()))
     }
 
     /// The document that is stored in a row; `None` when the row does not exist.

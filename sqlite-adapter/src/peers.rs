@@ -17,10 +17,10 @@ pub(crate) fn context(connection: &Connection) -> Result<Vec<Dot>, Failure> {
     Ok(select.query_map([], read_dot)?.collect::<Result<_, _>>()?)
 }
 
-pub(crate) fn context_len(connection: &Connection) -> Result<usize, Failure> {
-    let mut select = connection.prepare_cached("SELECT count(*) FROM rejoin_context")?;
-    let count: i64 = select.query_one([], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+pub(crate) fn context_of(connection: &Connection, replica: ReplicaId) -> Result<u64, Failure> {
+    let mut select = connection.prepare_cached("SELECT counter FROM rejoin_context WHERE replica = ?")?;
+    let counter = select.query_one([replica.as_bytes()], |row| row.get::<_, i64>(0)).optional()?;
+    Ok(counter.map_or(0, i64::cast_unsigned))
 }
 
 pub(crate) fn context_after(connection: &Connection, sequence: u64) -> Result<Vec<Dot>, Failure> {
@@ -31,10 +31,8 @@ pub(crate) fn context_after(connection: &Connection, sequence: u64) -> Result<Ve
 
 pub(crate) fn raise_context(connection: &Connection, dot: Dot, sequence: u64) -> Result<bool, Failure> {
     let replica = dot.replica.as_bytes();
-    let mut select = connection.prepare_cached("SELECT counter FROM rejoin_context WHERE replica = ?")?;
-    let present = select.query_one([replica], |row| row.get::<_, i64>(0)).optional()?;
     // Compared here, because a counter may use all 64 bits.
-    if present.is_some_and(|counter| counter.cast_unsigned() >= dot.counter) {
+    if context_of(connection, dot.replica)? >= dot.counter {
         return Ok(false);
     }
     let sql = "INSERT INTO rejoin_context (replica, counter, sequence) VALUES (?1, ?2, ?3) \

@@ -28,6 +28,19 @@ const RESERVE: usize = 20;
 /// and keeps its length as long as that wastes no more than this; it fits the one byte that says how much is spare.
 const SPARE: usize = 64;
 
+/// A document as it is stored, and as it is shown: the same, unless something in it is parked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Both<'d> {
+    pub(crate) state: &'d Document,
+    pub(crate) shown: &'d Document,
+}
+
+impl<'d> From<&'d Document> for Both<'d> {
+    fn from(document: &'d Document) -> Self {
+        Self { state: document, shown: document }
+    }
+}
+
 /// The two columns of a document; kept to be filled again.
 #[derive(Debug, Default)]
 pub(crate) struct Row {
@@ -42,7 +55,7 @@ impl Row {
     /// `present` is the length of `meta` in the row that this one replaces.
     pub(crate) fn encode(
         &mut self,
-        document: &Document,
+        document: Both<'_>,
         collection: &Collection,
         dictionary: &mut Dictionary,
         present: Option<usize>,
@@ -50,12 +63,12 @@ impl Row {
         self.data.clear();
         self.meta.clear();
         self.meta.push(0);
-        let shown = MapView::of(document, collection, &[]).to_value();
+        let shown = MapView::of(document.shown, collection, &[]).to_value();
         self.visible = shown.is_some();
         if let Some(shown) = &shown {
             json::put(&mut self.data, shown);
         }
-        encode_row(&mut self.meta, dictionary, document, &|path, payload| match (&shown, payload) {
+        encode_row(&mut self.meta, dictionary, document.state, &|path, payload| match (&shown, payload) {
             (Some(shown), Payload::Present(value)) => {
                 find(shown, path).is_some_and(|there| there == value && json::reads_back(value))
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, Name, Note,
-    PeerRecord, ReplicaId, Store, StoreError, VersionVector, renew_identity,
+    PARKED_NOTES, PeerRecord, ReplicaId, Store, StoreError, VersionVector, renew_identity,
 };
 use rusqlite::Connection;
 
@@ -14,6 +14,7 @@ use crate::documents::{self, Documents};
 use crate::error::{Failure, Misuse, corrupt};
 use crate::identity::{self, Place};
 use crate::log::Tail;
+use crate::row::Both;
 use crate::{head, notes, peers};
 
 /// Statements that stay prepared: more than this crate has.
@@ -47,6 +48,8 @@ pub struct SqliteStore {
     /// The declaration under which documents of a collection are written here, as far as that was looked at.
     pub(crate) noted: BTreeMap<Name, String>,
     pub(crate) tail: Tail,
+    /// Whether anything is parked, if that is known.
+    has_parked: Option<bool>,
     transaction: Option<Open>,
 }
 
@@ -72,6 +75,7 @@ impl SqliteStore {
             documents: Documents::default(),
             noted: BTreeMap::new(),
             tail: Tail::default(),
+            has_parked: None,
             transaction: None,
         }
     }
@@ -146,7 +150,10 @@ impl SqliteStore {
         }
         self.documents.begin();
         self.tail.begin();
-        self.numbers.begin(&self.connection)
+        if self.numbers.begin(&self.connection)? {
+            self.has_parked = None;
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
@@ -173,12 +180,7 @@ impl SqliteStore {
         }
     }
 
-    fn put(
-        &mut self,
-        address: &Address,
-        document: &Document,
-        collection: &Collection,
-    ) -> Result<(), Failure> {
+    fn put(&mut self, address: &Address, document: Both<'_>, collection: &Collection) -> Result<(), Failure> {
         self.writing()?;
         self.about_to_write(&address.collection, collection)?;
         self.documents.put(&self.connection, &mut self.numbers, address, document, collection)
@@ -243,6 +245,7 @@ impl Store for SqliteStore {
         if self.transaction.take().is_some() {
             self.numbers.rollback();
             self.noted.clear();
+            self.has_parked = None;
         }
         if !self.connection.is_autocommit() {
             // When even this fails, so does the next begin, and says why.
@@ -269,7 +272,26 @@ impl Store for SqliteStore {
         document: Arc<Document>,
         collection: &Collection,
     ) -> Result<(), StoreError> {
-        Ok(self.put(address, &document, collection)?)
+        Ok(self.put(address, (&*document).into(), collection)?)
+    }
+
+    fn put_shown(
+        &mut self,
+        address: &Address,
+        document: Arc<Document>,
+        shown: &Document,
+        collection: &Collection,
+    ) -> Result<(), StoreError> {
+        Ok(self.put(address, Both { state: &document, shown }, collection)?)
+    }
+
+    fn has_parked(&mut self) -> Result<bool, StoreError> {
+        if let Some(known) = self.has_parked {
+            return Ok(known);
+        }
+        let found = !self.notes_after(PARKED_NOTES, &[], 1)?.is_empty();
+        self.has_parked = Some(found);
+        Ok(found)
     }
 
     fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
@@ -300,6 +322,17 @@ impl Store for SqliteStore {
         Ok(documents::estimate(&self.connection)?)
     }
 
+    fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError> {
+        self.reading()?;
+        Ok(self.documents.number_of(&self.connection, &self.numbers, address)?)
+    }
+
+    fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError> {
+        self.reading()?;
+        let row = number.cast_signed();
+        Ok(self.documents.address_of(&self.connection, &self.numbers, row)?)
+    }
+
     fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError> {
         self.writing()?;
         Ok(self.tail.append(&self.connection, &mut self.numbers, &mut self.documents, &record)?)
@@ -315,9 +348,9 @@ impl Store for SqliteStore {
         Ok(peers::context(&self.connection)?.into_iter().collect())
     }
 
-    fn context_len(&mut self) -> Result<usize, StoreError> {
+    fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
         self.reading()?;
-        Ok(peers::context_len(&self.connection)?)
+        Ok(peers::context_of(&self.connection, replica)?)
     }
 
     fn context_after(&mut self, sequence: u64) -> Result<Vec<Dot>, StoreError> {
@@ -367,6 +400,9 @@ impl Store for SqliteStore {
 
     fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
         self.writing()?;
+        if key.starts_with(PARKED_NOTES) {
+            self.has_parked = None;
+        }
         Ok(notes::set(&self.connection, key, note)?)
     }
 

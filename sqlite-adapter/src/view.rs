@@ -1,11 +1,12 @@
 //! Collections as plain SQL views.
 
-use crdt_core::{Access, Address, Collection, Durability, Name, StoreError};
+use crdt_core::{Access, Address, Collection, Durability, Name, StoreError, shown_instead};
 use rusqlite::OptionalExtension as _;
 
 use crate::documents;
 use crate::error::Failure;
 use crate::notes;
+use crate::row::Both;
 use crate::store::SqliteStore;
 
 /// A view that was not made. Nothing was changed.
@@ -106,8 +107,10 @@ impl SqliteStore {
             after = Some(*last);
             for (id, document) in page {
                 let address = Address::new(collection.name(), id);
+                let shown = shown_instead(self, &address, &document)?;
+                let both = Both { state: &document, shown: shown.as_ref().unwrap_or(&document) };
                 let (connection, numbers) = (&self.connection, &mut self.numbers);
-                self.documents.put(connection, numbers, &address, &document, collection)?;
+                self.documents.put(connection, numbers, &address, both, collection)?;
             }
         }
     }

@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use common::{Folder, START_MS, as_json, check_data, checkpoint, collections, commit, declared, open, plain};
 use crdt_core::codec::{Dictionary, encode_batch};
 use crdt_core::{
-    Collection, DocumentMut, Durability, EditError, FieldType, Head, MemoryStore, Position, Replica, Store,
-    Value,
+    Collection, DocumentMut, Durability, EditError, FieldType, Head, MemoryStore, Position, ReceiveBound,
+    Replica, Store, Value,
 };
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use sqlite_adapter::SqliteStore;
+
+const HOUR_MS: u64 = 3_600_000;
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -112,6 +114,18 @@ impl Pair {
         Self { path, memory, file: Some(file), cursor: 0 }
     }
 
+    /// Both keep the time, from the first call on.
+    fn tick(&mut self, now_ms: u64) {
+        let Self { memory, file, .. } = self;
+        let file = file.as_mut().unwrap();
+        if file.now_ms().is_none() {
+            file.keep_time(ReceiveBound::default());
+            memory.keep_time(ReceiveBound::default());
+        }
+        file.tick(now_ms).unwrap();
+        memory.tick(now_ms).unwrap();
+    }
+
     fn file(&mut self) -> &mut Replica<SqliteStore> {
         self.file.as_mut().unwrap()
     }
@@ -136,6 +150,7 @@ fn same_state(pair: &mut Pair) {
     assert_eq!(file.canonical_bytes().unwrap(), memory.canonical_bytes().unwrap());
     assert_eq!(file.seen().unwrap(), memory.seen().unwrap());
     assert_eq!(file.peers().unwrap(), memory.peers().unwrap());
+    assert_eq!(file.parked(None, 99).unwrap(), memory.parked(None, 99).unwrap());
     for from in [0, memory.head().unwrap().sequence / 2] {
         let (a, b) = (Position { sequence: from, documents: 0 }, 2);
         let (a, b) = (file.window(a, b).unwrap(), memory.window(a, b).unwrap());
@@ -152,13 +167,29 @@ fn same_state(pair: &mut Pair) {
 
 #[allow(clippy::needless_pass_by_value)] // quickcheck hands values over
 fn files_are_like_memory(acts: Vec<Act>) -> bool {
+    run(&acts, None)
+}
+
+/// The second one's clock is a day fast, so the first parks what it gets of it, and shows it when its time has come.
+#[allow(clippy::needless_pass_by_value)] // quickcheck hands values over
+fn files_are_like_memory_with_a_fast_clock(acts: Vec<Act>) -> bool {
+    run(&acts, Some([0, 24 * HOUR_MS]))
+}
+
+/// With clocks, an hour passes with every act.
+fn run(acts: &[Act], clocks: Option<[u64; 2]>) -> bool {
+    let step_ms = if clocks.is_some() { HOUR_MS } else { 1 };
     let folder = Folder::new();
     let mut pairs = [Pair::new(folder.file("a.db")), Pair::new(folder.file("b.db"))];
     let mut redeclared = false;
-    for (time, act) in (START_MS..).zip(&acts) {
+    for (steps, act) in (0..).zip(acts) {
+        let times = clocks.unwrap_or_default().map(|ahead_ms| START_MS + steps * step_ms + ahead_ms);
+        if clocks.is_some() {
+            pairs.iter_mut().zip(times).for_each(|(pair, time)| pair.tick(time));
+        }
         match *act {
             Act::Edit { at, collection, id, edit, value } => {
-                let pair = &mut pairs[usize::from(at)];
+                let (pair, time) = (&mut pairs[usize::from(at)], times[usize::from(at)]);
                 let collection = ["full", "fragile", "plain"][usize::from(collection)];
                 let act = (collection, id.into(), edit, value);
                 let told = tolerant(pair.file(), time, act);
@@ -205,6 +236,16 @@ fn files_are_like_memory(acts: Vec<Act>) -> bool {
         }
         assert_eq!(file.store_mut().check().unwrap().problems, []);
     }
+    if clocks.is_some() {
+        for pair in &mut pairs {
+            pair.tick(START_MS + 1_000_000 * HOUR_MS);
+            same_state(pair);
+            assert!(pair.file().parked(None, 1).unwrap().is_empty());
+            if !redeclared {
+                check_data(&pair.path.clone(), pair.file());
+            }
+        }
+    }
     true
 }
 
@@ -224,6 +265,11 @@ fn redeclare(pair: &mut Pair) {
 #[test]
 fn replicas_in_files_are_like_replicas_in_memory() {
     QuickCheck::new().tests(45).quickcheck(files_are_like_memory as fn(Vec<Act>) -> bool);
+}
+
+#[test]
+fn replicas_in_files_are_like_replicas_in_memory_when_a_clock_is_fast() {
+    QuickCheck::new().tests(45).quickcheck(files_are_like_memory_with_a_fast_clock as fn(Vec<Act>) -> bool);
 }
 
 /// Long enough for rows of the log beside the tail in the head.

@@ -20,6 +20,7 @@ enum Call {
     SetHead(u64),
     Document(u8),
     Put(u8, u8),
+    Number(u8),
     DocumentsAfter(Option<u8>, u8),
     CollectionAfter(u8, Option<u8>, u8),
     AppendLog(Vec<u8>, Vec<u8>),
@@ -57,7 +58,7 @@ impl Arbitrary for Call {
         fn some<T: Arbitrary>(g: &mut Gen) -> T {
             T::arbitrary(g)
         }
-        match u8::arbitrary(g) % 24 {
+        match u8::arbitrary(g) % 25 {
             0 => Self::Head,
             1 => Self::SetHead(some(g)),
             2 => Self::Document(some(g)),
@@ -75,6 +76,7 @@ impl Arbitrary for Call {
             18 => Self::Staged(some(g), some(g)),
             19 => Self::ClearStaged(some(g)),
             20 => Self::Notes(some(g), some(g), some(g)),
+            21 => Self::Number(some(g)),
             _ => Self::SetNote(some(g), some(g)),
         }
     }
@@ -180,6 +182,11 @@ impl World {
                 let state = self.states[usize::from(*state) % self.states.len()].clone();
                 tell(store.put_document(&address(*a), state, &self.schema))
             }
+            // The numbers themselves are each store's own.
+            Call::Number(a) => tell(store.number_of(&address(*a)).and_then(|number| match number {
+                Some(number) => store.address_numbered(number),
+                None => Ok(None),
+            })),
             Call::DocumentsAfter(a, limit) => {
                 let after = a.map(address);
                 tell(store.documents_after(after.as_ref(), usize::from(*limit)))
@@ -204,7 +211,9 @@ impl World {
             Call::LogAfter(sequence, limit) => {
                 tell(store.log_after(u64::from(sequence % 40), (*limit).into()))
             }
-            Call::Context => tell(store.context()) + &tell(store.context_len()),
+            Call::Context => {
+                tell(store.context()) + &tell(store.context_of(ReplicaId::from_u64(self.sequence % 6)))
+            }
             Call::ContextAfter(sequence) => tell(store.context_after((sequence % 40).into())),
             Call::Raise(replica, counter, sequence) => {
                 let dot = Dot::new(ReplicaId::from_u64(u64::from(replica % 5)), *counter);

@@ -17,6 +17,7 @@
 //! | `session/refusals.rs` | what we did not take of the peer's changes |
 //! | [`door`] | who is let in, and what each peer may read and write |
 //! | `message.rs` | the messages and their bytes |
+//! | `pack.rs` | makes long messages shorter |
 //! | `seal.rs` | tells damaged, repeated, missing and foreign messages apart |
 //! | [`drive`] | drivers |
 //! | [`bundle`] | changes in a file, for devices that never meet |
@@ -54,10 +55,14 @@ pub mod door;
 #[cfg(feature = "std")]
 pub mod drive;
 mod end_reason;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
+mod pack;
 mod seal;
 mod session;
 
 pub use end_reason::EndReason;
 pub use message::{MAX_HELLO_BYTES, PROTOCOL_VERSION};
-pub use session::{Config, Session, SessionError, SessionEvent, Status, Traffic, Way};
+pub use session::{Config, Reconciled, Session, SessionError, SessionEvent, Status, Traffic, Way};

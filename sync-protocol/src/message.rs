@@ -14,13 +14,28 @@
 //! | 11 | Welcome | you are let in, on these terms |
 //! | 12 | Refused | these changes of yours I did not take, and what I hold instead |
 //! | 13 | Heard | I know now what you refused |
-//! | 20 | Load | I hold nothing of others yet: send parts, and go on from here |
-//! | 21 | Part | cells of a first sync: apply at once, and how far this brings you |
+//! | 15 | Sketch | sums over all that I hold |
+//! | 16 | More | I need more sums |
+//! | 17 | Differ | in these slots we differ, and this I hold there |
+//! | 18 | Held | this I hold in those slots |
+//! | 19 | Restart | I go on under another id, or know that you do: let us begin again |
+//! | 20 | Packed | one of 3, 4, 5, 8 and 24 in fewer bytes, see `pack.rs` |
 //! | 22 | Scope | what I subscribe to, and how far what I have seen can be believed |
+//! | 23 | Load | I hold nothing of others yet: send parts, and go on from here |
+//! | 24 | Part | cells of a first sync: apply at once, and how far this brings you |
+
+mod partial;
+mod reconcile;
+
+pub(crate) use partial::{Part, Partial, ScopeTold};
+pub(crate) use reconcile::{
+    Differ, Held, MAX_DOTS_PER_SLOT, MAX_SLOTS_PER_MESSAGE, MAX_SYMBOLS_PER_MESSAGE, More, Reconciling,
+    Sketch,
+};
 
 use alloc::vec::Vec;
-use crdt_core::codec::{DecodeError, Reader, put_bytes, put_refusal, put_signed, put_unsigned, read_refusal};
-use crdt_core::{Dot, Fingerprint, FirstSync, Life, Limits, Progress, Refusal, ReplicaId, Scope};
+use crdt_core::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
+use crdt_core::{Dot, Fingerprint, Life, Memory, Refusal, ReplicaId, Trail};
 
 use crate::EndReason;
 use crate::door::{MAX_TOKEN_BYTES, PROOF_BYTES};
@@ -51,6 +66,8 @@ pub(crate) struct Hello {
     pub(crate) now_ms: u64,
     /// False for a store that forgets when the process ends.
     pub(crate) durable: bool,
+    /// The runs of this life.
+    pub(crate) trail: Trail,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +76,30 @@ pub(crate) struct Want {
     pub(crate) cursor: u64,
     /// The highest counter of the addressee's present replica id that this side has seen.
     pub(crate) seen_of_you: u64,
-    /// Without a cursor: everything seen, unless it is too much.
-    pub(crate) seen: Option<Vec<Dot>>,
+    /// What this side remembers of the addressee's life.
+    pub(crate) memory: Memory,
+    pub(crate) by: By,
+}
+
+/// How the addressee is to find out what this side lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// By the cursor; without one, everything is sent.
+    Cursor,
+    /// By reconciling, because there is no cursor.
+    Reconciling,
+    /// By reconciling, because the roots differ although nothing should be missing: dots are not to be trusted.
+    Suspicion,
+}
+
+/// What a hello said, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub(crate) replica: ReplicaId,
+    pub(crate) life: Life,
+    pub(crate) root: Fingerprint,
+    pub(crate) sequence: u64,
+    pub(crate) trail: Trail,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,31 +167,6 @@ pub(crate) struct Refused<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ScopeTold {
-    /// What this side subscribes to.
-    pub(crate) scope: Scope,
-    /// As far as this, everything that it says to have seen is there.
-    pub(crate) vouched: Scope,
-    /// What its cursor stands for, when that is less than the scope.
-    pub(crate) known: Option<Scope>,
-}
-
-impl Default for ScopeTold {
-    fn default() -> Self {
-        Self { scope: Scope::everything(), vouched: Scope::everything(), known: None }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part<'a> {
-    /// About how many documents there are; 0 when the sender does not say.
-    pub(crate) of: u64,
-    /// How far the run has come with these cells.
-    pub(crate) progress: Progress,
-    pub(crate) batch: &'a [u8],
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message<'a> {
     Hello(Hello),
     Want(Want),
@@ -167,9 +181,9 @@ pub(crate) enum Message<'a> {
     Refused(Refused<'a>),
     /// Up to this number.
     Heard(u64),
-    Load(FirstSync),
-    Part(Part<'a>),
-    Scope(ScopeTold),
+    Reconciling(Reconciling),
+    Restart(Restart),
+    Partial(Partial<'a>),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -178,19 +192,70 @@ const CHUNK: u8 = 3;
 const CHECKPOINT: u8 = 4;
 const PUSH: u8 = 5;
 const ACK: u8 = 6;
-const BYE: u8 = 7;
+pub(crate) const BYE: u8 = 7;
 /// A push of one step, the sender's own, without anything else new: by far the most common message.
 const PUSH_OWN: u8 = 8;
 pub(crate) const PROOF: u8 = 9;
-const TOKEN: u8 = 10;
-const WELCOME: u8 = 11;
+pub(crate) const TOKEN: u8 = 10;
+pub(crate) const WELCOME: u8 = 11;
 const REFUSED: u8 = 12;
 const HEARD: u8 = 13;
 /// An ack after a refusal.
 const ACK_REFUSED: u8 = 14;
-const LOAD: u8 = 20;
-const PART: u8 = 21;
-const SCOPE: u8 = 22;
+const RESTART: u8 = 19;
+
+/// Whether a message that begins with this byte carries a batch.
+pub(crate) const fn carries_cells(kind: u8) -> bool {
+    matches!(kind, CHUNK | CHECKPOINT | PUSH | PUSH_OWN | partial::PART)
+}
+
+impl Restart {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.replica.as_bytes());
+        out.extend_from_slice(&self.life.0.to_le_bytes());
+        out.extend_from_slice(&self.root.0.to_le_bytes());
+        put_unsigned(out, self.sequence);
+        put_trail(out, &self.trail);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+            life: Life(u64::from_le_bytes(reader.array("a life")?)),
+            root: read_root(reader)?,
+            sequence: reader.unsigned("a sequence")?,
+            trail: read_trail(reader)?,
+        })
+    }
+}
+
+impl Hello {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.namespace);
+        out.extend_from_slice(self.replica.as_bytes());
+        out.extend_from_slice(&self.life.0.to_le_bytes());
+        out.extend_from_slice(&self.nonce.to_le_bytes());
+        out.extend_from_slice(&self.root.0.to_le_bytes());
+        put_unsigned(out, self.sequence);
+        put_unsigned(out, self.now_ms);
+        out.push(self.durable.into());
+        put_trail(out, &self.trail);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            namespace: reader.array("a namespace")?,
+            replica: ReplicaId::from_bytes(reader.array("a replica id")?),
+            life: Life(u64::from_le_bytes(reader.array("a life")?)),
+            nonce: u64::from_le_bytes(reader.array("a nonce")?),
+            root: read_root(reader)?,
+            sequence: reader.unsigned("a sequence")?,
+            now_ms: reader.unsigned("a time")?,
+            durable: read_bool(reader)?,
+            trail: read_trail(reader)?,
+        })
+    }
+}
 
 impl<'a> Message<'a> {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -200,21 +265,14 @@ impl<'a> Message<'a> {
                 out.push(HELLO);
                 out.extend_from_slice(&MAGIC);
                 out.push(PROTOCOL_VERSION);
-                out.extend_from_slice(&hello.namespace);
-                out.extend_from_slice(hello.replica.as_bytes());
-                out.extend_from_slice(&hello.life.0.to_le_bytes());
-                out.extend_from_slice(&hello.nonce.to_le_bytes());
-                out.extend_from_slice(&hello.root.0.to_le_bytes());
-                put_unsigned(&mut out, hello.sequence);
-                put_unsigned(&mut out, hello.now_ms);
-                out.push(hello.durable.into());
+                hello.put(&mut out);
             }
             Self::Want(want) => {
                 out.push(WANT);
                 put_unsigned(&mut out, want.cursor);
                 put_unsigned(&mut out, want.seen_of_you);
-                out.push(want.seen.is_some().into());
-                put_dots(&mut out, want.seen.as_deref().unwrap_or_default());
+                put_memory(&mut out, &want.memory);
+                out.push(want.by as u8);
             }
             Self::Chunk(batch) => {
                 out.push(CHUNK);
@@ -286,9 +344,12 @@ impl<'a> Message<'a> {
                 out.push(HEARD);
                 put_unsigned(&mut out, *through);
             }
-            Self::Load(load) => put_load(&mut out, load),
-            Self::Part(part) => put_part(&mut out, part),
-            Self::Scope(told) => put_scope(&mut out, told),
+            Self::Reconciling(message) => message.encode(&mut out),
+            Self::Partial(message) => message.encode(&mut out),
+            Self::Restart(restart) => {
+                out.push(RESTART);
+                restart.put(&mut out);
+            }
         }
         out
     }
@@ -305,24 +366,18 @@ impl<'a> Message<'a> {
                 if version != PROTOCOL_VERSION {
                     return Err(DecodeError::UnknownTag { what: "protocol version", tag: version.into() });
                 }
-                Self::Hello(Hello {
-                    namespace: reader.array("a namespace")?,
-                    replica: ReplicaId::from_bytes(reader.array("a replica id")?),
-                    life: Life(u64::from_le_bytes(reader.array("a life")?)),
-                    nonce: u64::from_le_bytes(reader.array("a nonce")?),
-                    root: read_root(&mut reader)?,
-                    sequence: reader.unsigned("a sequence")?,
-                    now_ms: reader.unsigned("a time")?,
-                    durable: read_bool(&mut reader)?,
-                })
+                Self::Hello(Hello::read(&mut reader)?)
             }
             WANT => {
                 let (cursor, seen_of_you) = (reader.unsigned("a cursor")?, reader.unsigned("a counter")?);
-                let (has_seen, seen) = (read_bool(&mut reader)?, read_dots(&mut reader)?);
-                if !has_seen && !seen.is_empty() {
-                    return Err(DecodeError::Invalid("a version vector that is said not to be there"));
-                }
-                Self::Want(Want { cursor, seen_of_you, seen: has_seen.then_some(seen) })
+                let memory = read_memory(&mut reader)?;
+                let by = match reader.byte("a way")? {
+                    0 => By::Cursor,
+                    1 => By::Reconciling,
+                    2 => By::Suspicion,
+                    tag => return Err(DecodeError::UnknownTag { what: "way", tag: tag.into() }),
+                };
+                Self::Want(Want { cursor, seen_of_you, memory, by })
             }
             CHUNK => return Ok(Self::Chunk(reader.rest())),
             CHECKPOINT => {
@@ -388,71 +443,53 @@ impl<'a> Message<'a> {
                 return Ok(Self::Refused(Refused { through, changes, batch: reader.rest() }));
             }
             HEARD => Self::Heard(reader.unsigned("the number of a refusal")?),
-            LOAD => Self::Load(read_load(&mut reader)?),
-            PART => return read_part(reader).map(Self::Part),
-            SCOPE => Self::Scope(read_scope(&mut reader)?),
-            tag => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
+            RESTART => Self::Restart(Restart::read(&mut reader)?),
+            tag => match Reconciling::decode(tag, &mut reader) {
+                Some(message) => Self::Reconciling(message?),
+                None => return Partial::decode(tag, reader).map(Self::Partial),
+            },
         };
         reader.finish()?;
         Ok(message)
     }
 }
 
-fn put_load(out: &mut Vec<u8>, load: &FirstSync) {
-    out.push(LOAD);
-    put_unsigned(out, load.own);
-    if let Some(progress) = &load.resume {
-        progress.put(out);
-    }
-}
-
-fn read_load(reader: &mut Reader<'_>) -> Result<FirstSync, DecodeError> {
-    let own = reader.unsigned("a counter")?;
-    let resume = if reader.remaining() > 0 { Some(read_progress(reader)?) } else { None };
-    Ok(FirstSync { own, resume })
-}
-
-fn put_part(out: &mut Vec<u8>, part: &Part<'_>) {
-    out.push(PART);
-    put_unsigned(out, part.of);
-    part.progress.put(out);
-    out.extend_from_slice(part.batch);
-}
-
-fn read_part(mut reader: Reader<'_>) -> Result<Part<'_>, DecodeError> {
-    let (of, progress) = (reader.unsigned("a number of documents")?, read_progress(&mut reader)?);
-    Ok(Part { of, progress, batch: reader.rest() })
-}
-
-fn put_scope(out: &mut Vec<u8>, told: &ScopeTold) {
-    out.push(SCOPE);
-    put_bytes(out, &told.scope.encode());
-    put_bytes(out, &told.vouched.encode());
-    if let Some(known) = &told.known {
-        put_bytes(out, &known.encode());
-    }
-}
-
-fn read_scope(reader: &mut Reader<'_>) -> Result<ScopeTold, DecodeError> {
-    let mut scope = || Scope::decode(reader.bytes("a scope", Scope::MAX_BYTES)?);
-    let (scope_told, vouched) = (scope()?, scope()?);
-    let known = if reader.remaining() > 0 {
-        Some(Scope::decode(reader.bytes("a scope", Scope::MAX_BYTES)?)?)
-    } else {
-        None
-    };
-    if known.as_ref().is_some_and(Scope::is_everything) {
-        return Err(DecodeError::Invalid("a cursor that stands for more than the scope"));
-    }
-    Ok(ScopeTold { scope: scope_told, vouched, known })
-}
-
-fn read_progress(reader: &mut Reader<'_>) -> Result<Progress, DecodeError> {
-    Progress::read(reader, Limits::DEFAULT.name_bytes)
-}
-
 fn read_root(reader: &mut Reader<'_>) -> Result<Fingerprint, DecodeError> {
     Ok(Fingerprint(u128::from_le_bytes(reader.array("a root")?)))
+}
+
+/// The number of the last run, how many are told of, and these.
+pub(crate) fn put_trail(out: &mut Vec<u8>, trail: &Trail) {
+    put_unsigned(out, trail.number);
+    put_unsigned(out, trail.runs.len() as u64);
+    for run in &trail.runs {
+        out.extend_from_slice(&run.to_le_bytes());
+    }
+}
+
+pub(crate) fn read_trail(reader: &mut Reader<'_>) -> Result<Trail, DecodeError> {
+    let number = reader.unsigned("the number of a run")?;
+    let count = reader.count("runs")?;
+    if count > Trail::TOLD || count as u64 > number {
+        return Err(DecodeError::Invalid("more runs than there can be"));
+    }
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        runs.push(u32::from_le_bytes(reader.array("a run")?));
+    }
+    Ok(Trail { number, runs })
+}
+
+pub(crate) fn put_memory(out: &mut Vec<u8>, memory: &Memory) {
+    put_trail(out, &memory.trail);
+    put_unsigned(out, memory.claimed);
+    put_unsigned(out, memory.cursor);
+}
+
+pub(crate) fn read_memory(reader: &mut Reader<'_>) -> Result<Memory, DecodeError> {
+    let trail = read_trail(reader)?;
+    let claimed = reader.unsigned("a counter")?;
+    Ok(Memory { trail, claimed, cursor: reader.unsigned("a cursor")? })
 }
 
 fn read_bool(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
@@ -493,22 +530,30 @@ pub(crate) fn read_dots(reader: &mut Reader<'_>) -> Result<Vec<Dot>, DecodeError
 
 #[cfg(test)]
 mod tests {
+    use std::boxed::Box;
+
+    use crdt_core::reconcile::Symbol;
+    use crdt_core::{Address, DocumentId, FirstSync, Holding, Progress, Scanned, Scope};
+
     use super::*;
-    use crdt_core::{Address, DocumentId, Scanned};
 
     fn through() -> Progress {
         let address = Address { collection: "tasks".into(), id: DocumentId::from_u64(7) };
         Progress { sequence: 300, scanned: Scanned::Through(address) }
     }
 
-    fn scope_told(known: Option<Scope>) -> ScopeTold {
+    fn scope_told(loading: bool, known: Option<Scope>) -> Partial<'static> {
         let scope = Scope::nothing().collection("tasks").prefix("notes", &[7]);
-        ScopeTold { scope: scope.clone(), vouched: scope, known }
+        Partial::Scope(ScopeTold { scope: scope.clone(), vouched: scope, loading, known })
     }
 
     fn samples() -> Vec<Message<'static>> {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
         let root = Fingerprint(u128::MAX - 5);
+        let holdings =
+            vec![Holding::Nothing, Holding::Document { check: 200, dots: dots.clone() }, Holding::Something];
+        let trail = Trail { number: u64::MAX, runs: vec![1, 2, 3, u32::MAX] };
+        let memory = Memory { trail: trail.clone(), claimed: u64::MAX, cursor: u64::MAX };
         vec![
             Message::Hello(Hello {
                 namespace: [9; 16],
@@ -519,9 +564,15 @@ mod tests {
                 sequence: u64::MAX,
                 now_ms: u64::MAX,
                 durable: true,
+                trail: trail.clone(),
             }),
-            Message::Want(Want { cursor: 5, seen_of_you: 6, seen: None }),
-            Message::Want(Want { cursor: 0, seen_of_you: 0, seen: Some(dots.clone()) }),
+            Message::Want(Want {
+                cursor: u64::MAX,
+                seen_of_you: u64::MAX,
+                memory: memory.clone(),
+                by: By::Cursor,
+            }),
+            Message::Want(Want { cursor: 0, seen_of_you: 0, memory: Memory::default(), by: By::Suspicion }),
             Message::Chunk(&[1, 2, 3]),
             Message::Checkpoint(Checkpoint { sequence: 9, root, context: dots.clone(), batch: &[4, 5] }),
             Message::Push(Push { steps: 1, own: 1, context: vec![], batch: &[6] }),
@@ -541,12 +592,34 @@ mod tests {
                 batch: &[7, 8],
             }),
             Message::Heard(300),
-            Message::Scope(scope_told(None)),
-            Message::Scope(scope_told(Some(Scope::nothing().collection("tasks")))),
-            Message::Load(FirstSync { own: 300, resume: None }),
-            Message::Load(FirstSync { own: 0, resume: Some(through()) }),
-            Message::Part(Part { of: 300, progress: through(), batch: &[9] }),
-            Message::Part(Part { of: 0, progress: Progress::start(7), batch: &[9] }),
+            Message::Reconciling(Reconciling::Sketch(Sketch {
+                round: 1,
+                salt: u64::MAX,
+                total: 300,
+                estimate: Some(Box::new([7; crdt_core::reconcile::Estimate::BYTES])),
+                symbols: vec![Symbol::default(); 3],
+            })),
+            Message::Reconciling(Reconciling::More(More { round: 1, salt: 9, total: 44 })),
+            Message::Reconciling(Reconciling::Differ(Differ {
+                round: 2,
+                last: false,
+                slots: vec![0, 7, u32::MAX],
+                holdings: holdings.clone(),
+            })),
+            Message::Reconciling(Reconciling::Held(Held { round: 3, last: true, holdings })),
+            Message::Restart(Restart {
+                replica: ReplicaId::from_u64(3),
+                life: Life(u64::MAX),
+                root,
+                sequence: u64::MAX,
+                trail,
+            }),
+            Message::Partial(scope_told(true, None)),
+            Message::Partial(scope_told(false, Some(Scope::nothing().collection("tasks")))),
+            Message::Partial(Partial::Load(FirstSync { own: 300, resume: None })),
+            Message::Partial(Partial::Load(FirstSync { own: 0, resume: Some(through()) })),
+            Message::Partial(Partial::Part(Part { of: 300, progress: through(), batch: &[9] })),
+            Message::Partial(Partial::Part(Part { of: 0, progress: Progress::start(7), batch: &[9] })),
         ]
     }
 
@@ -575,11 +648,14 @@ mod tests {
                     | Message::Push(_)
                     | Message::Token(Token { shown: Some(_), .. })
                     | Message::Refused(_)
-                    | Message::Part(_)
+                    | Message::Partial(Partial::Part(_))
             );
             let may_end_early = matches!(
                 message,
-                Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Load(_) | Message::Scope(_)
+                Message::Ack(_)
+                    | Message::Bye(_, Some(_))
+                    | Message::Reconciling(Reconciling::Sketch(_))
+                    | Message::Partial(Partial::Load(_) | Partial::Scope(_))
             );
             for cut in 0..bytes.len() {
                 let back = Message::decode(&bytes[..cut]);

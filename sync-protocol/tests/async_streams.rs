@@ -8,12 +8,12 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crdt_core::{Refusal, Replica};
+use crdt_core::{Life, Refusal, Replica, ReplicaId, Spare};
 use shared::Shared;
 use support::{START_MS, replica};
 use sync_protocol::door::{Applicant, Rules};
 use sync_protocol::drive::{Framed, StreamError, Until, Wake, converse, framed, write_message};
-use sync_protocol::{Config, EndReason, Session, SessionError};
+use sync_protocol::{Config, EndReason, Session, SessionError, SessionEvent};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
@@ -153,7 +153,7 @@ async fn cut_after(bytes: usize, from: DuplexStream, to: DuplexStream) {
 async fn after_a_cut_anywhere_the_next_conversation_resumes() {
     for bytes in (0..60).map(|n| n * n * 31) {
         let (a, b) = (Shared::new(1), Shared::new(2));
-        fill(&a, 0, 300, &"a line of text ".repeat(20));
+        (0..300).for_each(|n| a.set(n, n, "title", &support::noise(n, 300)));
         fill(&b, 200, 100, "from b");
         let ((one, near), (far, other)) = (duplex(512), duplex(512));
         let (mut one, mut other) = (framed(one), framed(other));
@@ -324,7 +324,8 @@ async fn who_never_says_that_it_has_everything_is_not_waited_for_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_is_not_written_for() {
     let a = Shared::new(1);
-    fill(&a, 0, 4_000, &"much to say ".repeat(100));
+    // It stays much when it is packed.
+    (0..4_000).for_each(|n| a.set(n, n, "title", &support::noise(n, 1_200)));
     let (one, other) = duplex(4_096);
     let mut peer = ByHand::new(other);
     let here = a.clone();
@@ -396,4 +397,45 @@ async fn who_is_not_let_in_learns_why_and_gets_nothing() {
         assert_eq!(refusal, Refusal::new(401, "a token is needed"));
     }
     assert_eq!((a.root(), b.root()), roots);
+}
+
+/// Both speak at once, so the other has begun to send when it is told to begin again.
+#[tokio::test]
+async fn a_store_that_was_set_back_heals_amid_a_conversation() {
+    for pipe in [32, 4_096] {
+        let (a, b) = (Shared::new(1), Shared::new(2));
+        a.replica.lock().unwrap().begin_run(1);
+        a.set(1, 0, "title", "before");
+        let meet = async |a: &Shared, number: u64| {
+            let lines = duplex(pipe);
+            let (mut one, mut other) = (framed(lines.0), framed(lines.1));
+            let spare = Spare { replica: ReplicaId::from_u64(100 + number), life: Life(100 + number) };
+            let mut session = Session::new(Config::new(2 * number).spare(spare), START_MS);
+            let (mut endpoint, mut renewed) = (a.clone(), false);
+            let events = |event| renewed |= matches!(event, SessionEvent::IdentityRenewed { .. });
+            let wake = Wake::new();
+            let at_a =
+                converse(&mut session, &mut endpoint, &mut one, Until::Settled, &wake, START_MS, events);
+            let (at_a, at_b) = tokio::join!(at_a, b.converse(2 * number + 1, &mut other, Until::Settled));
+            at_a.unwrap();
+            at_b.0.unwrap();
+            renewed
+        };
+        assert!(!meet(&a, 1).await);
+        let backup = a.replica.lock().unwrap().store_mut().clone();
+        fill(&a, 10, 300, "lost");
+        assert!(!meet(&a, 2).await);
+        let mut set_back = support::declared(Replica::new(backup));
+        set_back.begin_run(2);
+        *a.replica.lock().unwrap() = set_back;
+        fill(&a, 300, 300, "since");
+        fill(&b, 700, 100, "of the other meanwhile");
+        assert!(meet(&a, 3).await);
+        assert_eq!(a.root(), b.root());
+        for (id, title) in [(1, "before"), (20, "lost"), (599, "since"), (799, "of the other meanwhile")] {
+            let found = support::title(&mut b.replica.lock().unwrap(), id);
+            assert_eq!(found.as_deref(), Some(title));
+        }
+        assert!(!meet(&a, 4).await);
+    }
 }

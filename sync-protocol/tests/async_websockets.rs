@@ -122,7 +122,7 @@ async fn pings_are_passed_over_and_what_is_no_message_ends_it() {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_is_not_written_for() {
     let a = Shared::new(1);
-    (0..4_000).for_each(|n| a.set(n, n, "title", &"much to say ".repeat(100)));
+    (0..4_000).for_each(|n| a.set(n, n, "title", &support::noise(n, 1_200)));
     let (one, other) = tokio::io::duplex(4_096);
     let one = WebSocketStream::from_raw_socket(one, Role::Server, Some(websocket_config())).await;
     let mut other = WebSocketStream::from_raw_socket(other, Role::Client, Some(websocket_config())).await;

@@ -317,6 +317,7 @@ fn a_change_where_one_may_only_read_comes_back_as_rejected() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn a_transaction_is_refused_whole_and_the_next_one_is_taken() {
     let (mut hub, mut client) = (replica(1), replica(2));
     let rules = Rules::all(Right::ReadWrite).collection("salaries", Right::Read);
@@ -564,6 +565,7 @@ fn a_refusal_of_a_peer_that_is_not_obeyed_is_only_told() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn refusals_that_nobody_listens_to_do_not_pile_up_for_ever() {
     let (mut hub, mut deaf) = (replica(1), replica(2));
     let rules = Rules::all(Right::Read);

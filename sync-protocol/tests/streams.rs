@@ -103,6 +103,7 @@ impl Write for Pipe {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn both_ends_of_a_stream_come_to_the_same_end() {
     for documents in [0, 1, 700] {
         let (mut a, mut b) = (replica(1), replica(2));
@@ -126,4 +127,14 @@ fn both_ends_of_a_stream_come_to_the_same_end() {
         assert_equal(&mut a, &mut b);
         assert_eq!(session.status().peer_root, Some(a.head().unwrap().root));
     }
+}
+
+/// Every length has one form: two that both read a stream cannot understand it differently.
+#[test]
+fn a_length_in_a_longer_form_is_no_length() {
+    for framed in [&[0x81, 0, b'x'][..], &[0x80, 0, 1], &[0x81, 0x80, 0, b'x']] {
+        let read = read_message(&mut &*framed, 4 << 20);
+        assert!(matches!(read, Err(StreamError::Framing)), "{framed:x?}: {read:?}");
+    }
+    assert_eq!(read_message(&mut &[1, b'x'][..], 4 << 20).unwrap(), Some(b"x".to_vec()));
 }

@@ -1,13 +1,14 @@
 //! Sessions of the protocol over a bad connection, with commits while they run.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use crate::failure::{Failure, Property};
 use crate::history::Sync;
 use crate::machine::{Heard, Machine};
 use crate::oracle::Seen;
 use crate::random::Random;
-use crate::run::{Checked, Run};
+use crate::run::{Checked, FOUND_OUT, Run};
 
 /// One end of a connection: who sits there, its session, and what is on its way to it.
 struct End<M: Machine> {
@@ -63,7 +64,8 @@ impl<M: Machine> Run<'_, M> {
         let mut nonces = Random::new(!seed);
         let mut ends = Vec::new();
         for at in [sync.from, sync.to] {
-            let Some(talk) = self.machines[at].greet(nonces.next()) else { return Ok(false) };
+            let spare = self.new_identity();
+            let Some(talk) = self.machines[at].greet(nonces.next(), spare) else { return Ok(false) };
             ends.push(End::<M> { at, talk, arriving: VecDeque::new() });
         }
         let mut between = sync.between.iter();
@@ -120,7 +122,12 @@ impl<M: Machine> Run<'_, M> {
         let before = self.watch(at)?;
         let mut union = self.books[at].seen.clone();
         union.extend(&self.books[ends[1 - turn].at].seen);
+        let identity = self.machines[at].head()?.identity;
         let heard = self.machines[at].hear(&mut ends[turn].talk, message)?;
+        if self.machines[at].head()?.identity.replica != identity.replica {
+            FOUND_OUT.fetch_add(1, Ordering::Relaxed);
+            self.renamed(at)?;
+        }
         let changed = self.adopt(at, &union)?;
         self.check_events(at, before, changed)?;
         let Heard::Broken(why) = heard else { return Ok(true) };
@@ -134,7 +141,10 @@ impl<M: Machine> Run<'_, M> {
 
     /// Takes over what a replica says that it has seen. True when that is more than before.
     fn adopt(&mut self, at: usize, union: &Seen) -> Checked<bool> {
-        let claimed = self.oracle.named_by(&self.machines[at].seen()?);
+        let vector = self.machines[at].seen()?;
+        let claimed = self.oracle.named_by(&vector, |number, replica, counter| {
+            self.is_of_other_branch(at, number, replica, counter)
+        });
         let seen = claimed.filter(|seen| union.covers(seen) && seen.covers(&self.books[at].seen));
         let Some(seen) = seen else {
             let what = "within the session it claims what it cannot have seen, or less than before";

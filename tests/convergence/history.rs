@@ -6,13 +6,7 @@ use std::fmt;
 
 use crate::random::Random;
 use crate::schemas::{schemas, some_edit};
-use crate::words::{Doc, Edit, Schema};
-
-/// The third is never declared.
-pub const COLLECTIONS: [&str; 3] = ["notes", "tasks", "loose"];
-
-/// When a history begins, by a clock that is right.
-pub const START_MS: u64 = 1_700_000_000_000;
+use crate::words::{COLLECTIONS, Doc, Edit, START_MS, Schema};
 
 /// A few replicas and what happens to them.
 #[derive(Clone, Debug)]
@@ -22,6 +16,8 @@ pub struct History {
     pub schemas: Vec<Schema>,
     pub docs: Vec<Doc>,
     pub steps: Vec<Step>,
+    /// Machines of two kinds play it, so whoever is set back is told so at once.
+    pub comparable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -100,7 +96,7 @@ impl History {
         let ids = 1 + random.below(2) as u64;
         let docs =
             COLLECTIONS.into_iter().flat_map(|collection| (1..=ids).map(move |id| Doc { collection, id }));
-        let mut history = Self { seed, schemas, docs: docs.collect(), steps: Vec::new() };
+        let mut history = Self { seed, schemas, docs: docs.collect(), steps: Vec::new(), comparable: false };
         let mut clocks: Vec<WallClock> = (0..replicas).map(|_| WallClock::some(&mut random)).collect();
         for _ in 0..steps {
             let step = history.some_step(&mut random, &mut clocks);
@@ -123,6 +119,7 @@ impl History {
             step => vec![step],
         };
         self.steps = self.steps.into_iter().flat_map(whole).collect();
+        self.comparable = true;
         self
     }
 

@@ -1,22 +1,24 @@
 //! [`Library`]: the machine that is to be right, a [`Replica`] of `crdt-core`.
 
-mod translate;
+mod census;
 
 use std::collections::BTreeMap;
 
 use crdt_core::codec::{Dictionary, Reader, decode_batch, encode_batch};
 use crdt_core::{
     Access, Address, Change, ChangeKind, CommitError, Document, DocumentId, Durability, EditError,
-    Fingerprint, Limits, Namespace, Position, Replica, Store as _, TransactionError, VersionVector,
+    Fingerprint, Limits, Meeting, Namespace, Position, Replica, SessionEnd, Spare, Store as _, Trail,
+    TransactionError, VersionVector,
 };
 use sync_protocol::{Config, Session, SessionError};
 
 use crate::any_store::AnyStore;
-use crate::history::{Commit, START_MS};
+use crate::history::Commit;
 use crate::machine::{self, Answer, Checkpoint, Committed, Head, Heard, Identity, Machine, Told, Window};
 use crate::random::Random;
-use crate::words::{Doc, Outcome, Schema, Shown, Vector};
-use translate::{address, cell_in_words, collection, doc, shown, within};
+use crate::translate::{address, collection, doc, shown, within};
+use crate::words::{Doc, Outcome, START_MS, Schema, Shown, Vector};
+use census::cell_in_words;
 
 pub struct Library {
     replica: Replica<AnyStore>,
@@ -91,7 +93,9 @@ impl Machine for Library {
     fn new(identity: Identity, schema: &Schema, (): (), random: &mut Random) -> Self {
         let namespace = Namespace::from_secret("convergence");
         let head = crdt_core::Head::new(namespace, identity.replica, identity.life);
-        Self::over(AnyStore::create(head, random.next()), schema)
+        let mut machine = Self::over(AnyStore::create(head, random.next()), schema);
+        machine.begin_run(random.next());
+        machine
     }
 
     fn head(&mut self) -> Answer<Head> {
@@ -180,6 +184,21 @@ impl Machine for Library {
     fn apply(&mut self, checkpoint: &Checkpoint<Vec<u8>>) -> Answer<bool> {
         let context =
             checkpoint.context.iter().map(|(replica, counter)| crdt_core::Dot::new(*replica, *counter));
+        let life = checkpoint.from.life;
+        self.replica
+            .met(
+                life,
+                0,
+                Meeting {
+                    replica: checkpoint.from.replica,
+                    durable: true,
+                    offset_ms: 0,
+                    sequence: checkpoint.cursor,
+                    trail: checkpoint.trail.clone(),
+                    now_ms: START_MS,
+                },
+            )
+            .map_err(say)?;
         let applied = self.replica.apply(crdt_core::Checkpoint {
             scope: 0,
             session: 0,
@@ -189,6 +208,7 @@ impl Machine for Library {
             context: context.collect(),
             documents: decoded(&checkpoint.batch)?,
         });
+        self.replica.parted(life, 0, SessionEnd::Closed, START_MS).map_err(say)?;
         let applied = applied.map_err(say)?;
         if self.has_staged(checkpoint.from)? {
             return Err("what was staged is still there after its checkpoint".into());
@@ -199,8 +219,8 @@ impl Machine for Library {
         Ok(applied.sequence.is_some())
     }
 
-    fn greet(&mut self, nonce: u64) -> Option<Session> {
-        Some(Session::new(Config::new(nonce), START_MS))
+    fn greet(&mut self, nonce: u64, Identity { replica, life }: Identity) -> Option<Session> {
+        Some(Session::new(Config::new(nonce).spare(Spare { replica, life }), START_MS))
     }
 
     fn say(&mut self, talk: &mut Session) -> Answer<Option<Vec<u8>>> {
@@ -309,5 +329,32 @@ impl Machine for Library {
 
     fn renew(&mut self, identity: Identity) -> Answer<()> {
         self.replica.renew_identity(identity.replica, identity.life).map_err(say)
+    }
+
+    fn begin_run(&mut self, run: u64) {
+        self.replica.begin_run(run);
+    }
+
+    fn trail(&mut self) -> Answer<Trail> {
+        Ok(self.replica.introduction().map_err(say)?.1)
+    }
+
+    fn heals() -> bool {
+        true
+    }
+
+    fn would_notice(&mut self, peer: &mut Self) -> Answer<bool> {
+        let (head, _) = self.replica.introduction().map_err(say)?;
+        let memory = peer.replica.remembered(head.life).map_err(say)?;
+        let seen = peer.replica.seen().map_err(say)?.get(head.replica);
+        Ok(self.replica.fork(&memory, seen).map_err(say)?.is_some_and(|fork| fork.is_exact()))
+    }
+
+    fn heal(&mut self, Identity { replica, life }: Identity) -> Answer<()> {
+        let (_, trail) = self.replica.introduction().map_err(say)?;
+        // As if a copy had gone on from the run before.
+        let before = Trail { number: trail.number - 1, runs: trail.runs[1..].to_vec() };
+        let fork = self.replica.forked(Some(&before)).map_err(say)?;
+        self.replica.heal(fork, Spare { replica, life }, START_MS).map_err(say).map(drop)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crdt_core::{Life, ReplicaId, Stamp};
+use crdt_core::{Life, ReplicaId, Stamp, Trail};
 
 use crate::history::Commit;
 use crate::random::Random;
@@ -63,6 +63,8 @@ pub struct Window<M: Machine> {
 #[derive(Clone)]
 pub struct Checkpoint<B> {
     pub from: Identity,
+    /// The runs of the sender.
+    pub trail: Trail,
     pub cursor: u64,
     pub context: Vec<Dot>,
     pub batch: B,
@@ -136,7 +138,7 @@ pub trait Machine: Sized {
 
     // What is said, by machines that have sessions.
     /// One side of a session; `None` for a machine that has none.
-    fn greet(&mut self, nonce: u64) -> Option<Self::Talk>;
+    fn greet(&mut self, nonce: u64, spare: Identity) -> Option<Self::Talk>;
     fn say(&mut self, talk: &mut Self::Talk) -> Answer<Option<Vec<u8>>>;
     fn hear(&mut self, talk: &mut Self::Talk, message: &[u8]) -> Answer<Heard>;
     /// True when both sides have said all.
@@ -157,6 +159,18 @@ pub trait Machine: Sized {
     fn restart(self) -> Self;
     fn backup(&mut self) -> Self;
     fn renew(&mut self, identity: Identity) -> Answer<()>;
+    /// The file was opened for writing.
+    fn begin_run(&mut self, run: u64);
+    /// What it says of its openings.
+    fn trail(&mut self) -> Answer<Trail>;
+    /// False for machines that have to be told when their file was set back.
+    fn heals() -> bool {
+        false
+    }
+    /// Whether this machine would find out, in a session with a peer, that its file was set back, and to where.
+    fn would_notice(&mut self, peer: &mut Self) -> Answer<bool>;
+    /// Goes on under another id because the file was set back when it was opened last.
+    fn heal(&mut self, identity: Identity) -> Answer<()>;
     /// False for machines that are wrong about what they have seen by design, and are to be caught by what they show.
     fn keeps_books(&self) -> bool {
         true

@@ -14,14 +14,14 @@ mod wrong_turns;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use crdt_core::{Hlc, Life, ReplicaId};
+use crdt_core::{Hlc, Life, ReplicaId, Trail};
 
-use crate::history::{Commit, START_MS};
+use crate::history::Commit;
 use crate::machine::{
     Answer, Checkpoint, Committed, Dot, Head, Heard, Identity, Machine, Told, Window, Written,
 };
 use crate::random::Random;
-use crate::words::{Doc, Schema, Shown, Vector};
+use crate::words::{Doc, START_MS, Schema, Shown, Vector};
 use cells::{Cell, Cells, Key};
 
 /// A wrong turn. All but the last four are about cells; those are about sync.
@@ -284,7 +284,7 @@ impl Machine for Model {
         Ok(changed)
     }
 
-    fn greet(&mut self, _: u64) -> Option<Infallible> {
+    fn greet(&mut self, _: u64, _: Identity) -> Option<Infallible> {
         None
     }
 
@@ -368,6 +368,20 @@ impl Machine for Model {
         }
         (self.identity, self.offered) = (identity, 0);
         Ok(())
+    }
+
+    fn begin_run(&mut self, _: u64) {}
+
+    fn trail(&mut self) -> Answer<Trail> {
+        Ok(Trail::default())
+    }
+
+    fn would_notice(&mut self, _: &mut Self) -> Answer<bool> {
+        Ok(false)
+    }
+
+    fn heal(&mut self, identity: Identity) -> Answer<()> {
+        self.renew(identity)
     }
 
     fn keeps_books(&self) -> bool {

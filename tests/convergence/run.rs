@@ -2,8 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::AtomicU64;
 
-use crdt_core::Stamp;
+use crdt_core::{ReplicaId, Stamp};
 
 use crate::failure::{Failure, Property, compare};
 use crate::history::{Commit, Fault, History, Step, Sync, SyncWay, Who};
@@ -23,6 +24,10 @@ pub enum Watch {
 }
 
 pub type Checked<T = ()> = Result<T, Failure>;
+
+/// How often a replica found out in a session that its file had been set back: histories in which none does test less than
+/// they say.
+pub static FOUND_OUT: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// What a panic said while a history is played on this thread.
@@ -65,6 +70,19 @@ pub struct Books {
     /// Of the last own transaction under the present id.
     counter: u64,
     stamp: Option<Stamp>,
+    /// The file was set back, and the machine was not told.
+    doubt: Option<Doubt>,
+}
+
+/// What was done since a file was set back.
+#[derive(Clone, Debug)]
+struct Doubt {
+    /// The id and own counter then.
+    replica: ReplicaId,
+    counter: u64,
+    /// The run that began then.
+    run: u64,
+    transactions: Vec<usize>,
 }
 
 pub struct Run<'h, M: Machine> {
@@ -106,11 +124,15 @@ impl<'h, M: Machine> Run<'h, M> {
             Step::Sync(sync) => self.sync(sync),
             Step::Deliver { which, to } => self.deliver_again(*which, *to),
             Step::Restart(at) => {
-                let machine = self.machines.remove(*at).restart();
+                let mut machine = self.machines.remove(*at).restart();
+                // Whoever is told what it wrote since it was set back is told of the last run, so that is to be the only one.
+                let run = self.books[*at].doubt.as_ref().map(|doubt| doubt.run);
+                machine.begin_run(run.unwrap_or_else(|| self.random.next()));
                 self.machines.insert(*at, machine);
                 Ok(())
             }
             Step::Backup(at) => {
+                self.settle_doubt(*at)?;
                 self.backups[*at] = Some((self.machines[*at].backup(), self.books[*at].clone()));
                 Ok(())
             }
@@ -176,19 +198,83 @@ impl<'h, M: Machine> Run<'h, M> {
             );
         }
         books.seen.insert(transaction);
+        if let Some(doubt) = &mut books.doubt {
+            doubt.transactions.push(transaction);
+        }
         (books.counter, books.stamp) = (written.dot.1, Some(written.stamp));
         Ok(true)
     }
 
+    /// Puts the backup in the place of the file. Whoever heals is not told: it has to find out.
     fn restore(&mut self, at: usize) -> Checked {
+        if self.backups[at].is_none() {
+            return Ok(());
+        }
+        if let Some(Doubt { counter, transactions, .. }) = self.books[at].doubt.take() {
+            // They are gone, and their dots will be used once more.
+            let nobody = self.new_identity().replica;
+            self.oracle.rename(&transactions, nobody, counter);
+        }
         let Some((backup, books)) = &mut self.backups[at] else { return Ok(()) };
-        self.identities += 1;
         self.machines[at] = backup.backup();
-        self.books[at] = Books { counter: 0, ..books.clone() };
-        self.machines[at].renew(Identity::numbered(self.identities))?;
+        self.books[at] = books.clone();
+        let run = self.random.next();
+        self.machines[at].begin_run(run);
+        let replica = self.machines[at].head()?.identity.replica;
+        self.books[at].doubt =
+            Some(Doubt { replica, counter: self.books[at].counter, run, transactions: Vec::new() });
+        if !M::heals() || self.history.comparable {
+            let identity = self.new_identity();
+            self.machines[at].renew(identity)?;
+            (self.books[at].counter, self.books[at].doubt) = (0, None);
+        }
         // What was on its way was made for the file that is gone: for one who had seen more.
         self.packages.retain(|package| package.to != at);
         Ok(())
+    }
+
+    pub fn new_identity(&mut self) -> Identity {
+        self.identities += 1;
+        Identity::numbered(self.identities)
+    }
+
+    /// True when a replica was set back and does not know it.
+    pub fn is_in_doubt(&self, at: usize) -> bool {
+        self.books[at].doubt.is_some()
+    }
+
+    /// True for a transaction that has its dot by a fork, and that this replica cannot have seen: one of another that was set
+    /// back, or the one that it has itself made again since it was.
+    pub fn is_of_other_branch(&self, at: usize, number: usize, replica: ReplicaId, counter: u64) -> bool {
+        self.books.iter().enumerate().any(|(of, books)| {
+            let Some(doubt) = &books.doubt else { return false };
+            let since = doubt.transactions.contains(&number);
+            if of == at { doubt.replica == replica && counter > doubt.counter && !since } else { since }
+        })
+    }
+
+    /// Tells a replica that was set back what nobody else can tell it now.
+    pub fn settle_doubt(&mut self, at: usize) -> Checked {
+        if !self.is_in_doubt(at) {
+            return Ok(());
+        }
+        let identity = self.new_identity();
+        self.machines[at].heal(identity)?;
+        self.renamed(at)
+    }
+
+    /// Notices when a replica goes on under another id: then so do the transactions that it made since it was set back, and
+    /// nothing else is different.
+    pub fn renamed(&mut self, at: usize) -> Checked {
+        let Some(Doubt { counter, transactions, .. }) = self.books[at].doubt.take() else {
+            return Err(Failure::new(Property::Claims, "it was not set back, and took another id"));
+        };
+        let identity = self.machines[at].head()?.identity;
+        let stamp = self.oracle.rename(&transactions, identity.replica, counter);
+        let books = &mut self.books[at];
+        books.counter -= counter;
+        books.stamp = stamp.or(books.stamp);
+        self.look(at)
     }
 
     /// Compares what a replica shows and claims with the oracle.

@@ -30,6 +30,9 @@ struct Transfer<'s, M: Machine> {
 impl<M: Machine> Run<'_, M> {
     /// One exchange. This is the one place where a way of syncing is carried out: a new way is a new arm.
     pub fn sync(&mut self, sync: &Sync) -> Checked {
+        if self.finds_out(sync)? {
+            return Ok(());
+        }
         let package = match sync.way {
             SyncWay::Windows { documents } => self.windows(sync, documents)?,
             SyncWay::Difference { documents } => self.difference(sync, documents)?,
@@ -56,6 +59,30 @@ impl<M: Machine> Run<'_, M> {
                 Ok(())
             }
         }
+    }
+
+    /// Before a replica that was set back exchanges anything: it finds out in a session, if the other has a proof, and is
+    /// told otherwise. True when what was to be done was such a session.
+    fn finds_out(&mut self, sync: &Sync) -> Checked<bool> {
+        let ends = [sync.from, sync.to];
+        for (at, other) in [(sync.from, sync.to), (sync.to, sync.from)] {
+            if !self.is_in_doubt(at) {
+                continue;
+            }
+            let other_doubts = self.is_in_doubt(other);
+            let [one, two] = self.machines.get_disjoint_mut([at, other]).expect("they are two");
+            if !other_doubts && one.would_notice(two)? {
+                if let SyncWay::Session { seed } = sync.way {
+                    return self.converse(sync, seed);
+                }
+                // What is committed meanwhile, is within the exchange that follows.
+                let seed = self.history.seed ^ self.packages.len() as u64;
+                self.converse(&Sync { between: Vec::new(), ..sync.clone() }, seed)?;
+            }
+        }
+        // The connection may have been a bad one.
+        ends.into_iter().try_for_each(|at| self.settle_doubt(at))?;
+        Ok(false)
     }
 
     /// The change order from the receiver's cursor on.
@@ -92,7 +119,8 @@ impl<M: Machine> Run<'_, M> {
         let sender = &mut self.machines[sync.from];
         let (head, batch) = (sender.head()?, sender.everything()?);
         let context = sender.seen()?.into_iter().collect();
-        let checkpoint = Checkpoint { from: head.identity, cursor: head.sequence, context, batch };
+        let trail = sender.trail()?;
+        let checkpoint = Checkpoint { from: head.identity, trail, cursor: head.sequence, context, batch };
         let (seen, needs) = (self.books[sync.from].seen.clone(), Some(Seen::default()));
         Ok(Package { to: sync.to, batches: transfer.batches, checkpoint, seen, needs })
     }
@@ -122,7 +150,8 @@ impl<M: Machine> Run<'_, M> {
             let window = self.machines[sync.from].window(&place, known, documents)?;
             if let Some((cursor, context)) = window.head {
                 let from = self.machines[sync.from].head()?.identity;
-                let checkpoint = Checkpoint { from, cursor, context, batch: window.batch };
+                let trail = self.machines[sync.from].trail()?;
+                let checkpoint = Checkpoint { from, trail, cursor, context, batch: window.batch };
                 let (batches, seen) =
                     (std::mem::take(&mut transfer.batches), self.books[sync.from].seen.clone());
                 return Ok(Some(Package { to: sync.to, batches, checkpoint, seen, needs }));
@@ -176,6 +205,7 @@ impl<M: Machine> Run<'_, M> {
 
     /// All batches of a package, and its checkpoint.
     fn deliver(&mut self, to: usize, package: &Package<M>) -> Checked {
+        self.settle_doubt(to)?;
         let from = package.checkpoint.from;
         self.machines[to].clear_staged(from)?;
         for batch in &package.batches {

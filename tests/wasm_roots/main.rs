@@ -20,12 +20,12 @@ mod names;
 mod replay;
 mod values;
 
-#[path = "../convergence/random.rs"]
+#[path = "../histories/random.rs"]
 mod random;
-#[path = "../convergence/schemas.rs"]
+#[path = "../histories/schemas.rs"]
 mod schemas;
 #[expect(dead_code, reason = "the other readers of these words use more of them")]
-#[path = "../convergence/words.rs"]
+#[path = "../histories/words.rs"]
 mod words;
 
 use std::fs::File;

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crdt_core::{
     Collection, CommitError, DocumentMut, Durability, EditError, FieldType, Head, Life, MemoryStore,
-    Namespace, Replica, ReplicaId, Resolver, TransactionError, Value,
+    Namespace, ReceiveBound, Replica, ReplicaId, Resolver, TransactionError, Value,
 };
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -62,6 +62,8 @@ pub fn replay(history: &History) -> Outcome<Results> {
 fn open(started: &crate::history::Replica) -> Replica<MemoryStore> {
     let (id, life) = (ReplicaId::from_bytes(started.id), Life(started.life));
     let mut replica = Replica::new(MemoryStore::new(Head::new(Namespace::from_secret(SECRET), id, life)));
+    // As the package does.
+    replica.keep_time(ReceiveBound::default());
     for (name, declared) in &started.schema.collections {
         let mut collection = Collection::new(*name);
         for (field, declared) in declarations(declared, &[]) {

@@ -23,6 +23,12 @@ export function milliseconds(value, what) {
   return fits ? Math.floor(value) : refuse(`${what} has to be a number of milliseconds`);
 }
 
+/** How many. */
+export function count(value, what) {
+  const fits = Number.isInteger(value) && value >= 0 && value < 2 ** 32;
+  return fits ? value : refuse(`${what} has to be a whole number`);
+}
+
 export function callback(value, what) {
   return typeof value === "function" ? value : refuse(`${what} has to be a function`);
 }

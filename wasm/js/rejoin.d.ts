@@ -242,7 +242,7 @@ export class Replica {
    */
   static open(options: OpenOptions): Replica;
 
-  /** Under which id this replica writes; a new one each time it is opened. */
+  /** Under which id this replica writes; a new one each time it is opened, and when a session finds out that it is a copy. */
   readonly replicaId: string;
 
   /**
@@ -327,6 +327,15 @@ export class Replica {
   session(options?: SessionOptions): Session;
 
   /**
+   * How this replica and its peers are getting on: who has what, since when somebody is behind, what went wrong. Cheap.
+   *
+   * ```js
+   * for (const peer of replica.status().peers) console.log(peer.replica, peer.state, peer.missingThere, peer.behindMs);
+   * ```
+   */
+  status(): ReplicaStatus;
+
+  /**
    * The changes that a server refused, of a replica that follows one ({@link OpenOptions.followsServer}): out of the data, and
    * nothing of them is lost. Show them to the user; then either drop a change, or make the edits where they are allowed and
    * drop it in the same transaction.
@@ -341,6 +350,17 @@ export class Replica {
 
   /** Forgets a change that a server refused; false when there is none of that name. */
   dropRejected(dot: Dot): boolean;
+
+  /**
+   * The changes that are kept, passed on and not shown, because the clock of the device that made them is more than a minute
+   * ahead of ours; the soonest to be shown first. Empty unless a clock is wrong. Each is shown when its time has come, and an
+   * edit of its fields wins over it before.
+   *
+   * ```js
+   * for (const { dot, until } of replica.parked()) console.log(`${dot.replica} has set its clock wrong`, until);
+   * ```
+   */
+  parked(limit?: number): Parked[];
 
   /**
    * Everything that this replica holds, as bytes, to be stored or carried wherever you like. They start a replica
@@ -632,6 +652,38 @@ export interface DocumentView {
 
   /** Fields into which another device wrote with another type than the declared one: kept and synced, not shown. */
   unexpected(): string[];
+
+  /**
+   * What was written to the document and is not shown, because the clock of the device that wrote it is ahead: the fields
+   * show their last values before, if there are any. Empty unless somebody's clock is wrong; see {@link Replica.parked}.
+   */
+  withheld(): Withheld[];
+}
+
+/** Something that a document does not show. */
+export interface Withheld {
+  /** The names that lead to the field; of the document itself there are none. */
+  readonly path: string[];
+  /** The change that wrote it. */
+  readonly dot: Dot;
+  /** When it is shown at the latest. */
+  readonly until: Date;
+}
+
+/** A change that is kept, passed on and not shown. */
+export interface Parked {
+  /** Which change, and whose. */
+  readonly dot: Dot;
+  /** When it was made, as its author's clock said. */
+  readonly time: Date;
+  /** When it is shown at the latest. */
+  readonly until: Date;
+  /** Since when it is not shown. */
+  readonly since: Date;
+  /** The documents of which something is hidden, at most 1,000. */
+  readonly documents: { readonly collection: string; readonly id: string }[];
+  /** There are more documents than are listed. */
+  readonly andMore: boolean;
 }
 
 /** A committed change, from here or from a peer. */
@@ -639,7 +691,11 @@ export interface ChangeEvent {
   /** The position in this replica's change order; events come in this order. */
   readonly sequence: number | bigint;
   /** Where it came from: a commit here, or a peer, which may have passed it on for others. */
-  readonly origin: { readonly type: "local"; readonly dot: Dot } | { readonly type: "peer"; readonly replica: string };
+  readonly origin:
+    | { readonly type: "local"; readonly dot: Dot }
+    | { readonly type: "peer"; readonly replica: string }
+    /** Nobody changed anything: the time of a parked change has come. */
+    | { readonly type: "clock" };
   /** The documents that changed, at most 10,000 of them. */
   readonly documents: DocumentChange[];
   /** More documents changed than are listed: read again what is on the screen. */
@@ -831,8 +887,57 @@ export interface SessionStatus {
 /** Why a session is over. More may be added. */
 export type EndReason = "done" | "closed" | "timed-out" | "failed" | "not-admitted" | "too-many-refusals" | "other";
 
-/** How one side finds out what the other misses: nothing is missing, from where it left off, by version vector, everything. */
-export type Way = "in-sync" | "resume" | "version-vector" | "full";
+/** How one side finds out what the other misses: nothing is missing, from where it left off, by comparing sums, everything. */
+export type Way = "in-sync" | "resume" | "reconcile" | "full";
+
+/** How a replica and its peers are getting on. */
+export interface ReplicaStatus {
+  readonly replica: string;
+  /** Own transactions that no durable peer has acknowledged: if this device is lost now, so are they. */
+  readonly pending: number | bigint;
+  readonly peers: readonly PeerStatus[];
+  /** The last times that the replica went on under another id because it turned out to be a copy. */
+  readonly renewals: readonly {
+    readonly was: string;
+    readonly now: string;
+    readonly at?: Date;
+    readonly reissued: number | bigint;
+    readonly miscounted: boolean;
+  }[];
+  /** Changes that are hidden until something allows them, and the places where they hide something. */
+  readonly parked: number | bigint;
+  readonly withheld: number | bigint;
+}
+
+/** How a peer is getting on. */
+export interface PeerStatus {
+  readonly replica: string;
+  readonly life: string;
+  readonly state: "never-met" | "in-session" | "idle" | "refused";
+  /** Why, if it is refused. */
+  readonly refusal?: Refusal;
+  /** It keeps what it acknowledges. */
+  readonly durable: boolean;
+  readonly cursor: number | bigint;
+  /** Steps of its change order that are known of and not applied here. */
+  readonly missingHere: number | bigint;
+  readonly acknowledged: number | bigint;
+  /** Steps of our change order that it has not acknowledged. */
+  readonly missingThere: number | bigint;
+  /** For how long the oldest of these has been here, at most. */
+  readonly behindMs?: number | bigint;
+  readonly acknowledgedAt?: Date;
+  readonly metAt?: Date;
+  readonly partedAt?: Date;
+  /** How the last session ended; none while it goes on, or if the process ended with it. */
+  readonly lastEnd?: "closed" | "timed-out" | "failed" | "refused";
+  /** Its wall clock minus ours in the last handshake. */
+  readonly clockOffsetMs?: number | bigint;
+  /** What the roots said when both sides last had everything. */
+  readonly rootsEqual?: boolean;
+  readonly parked: number | bigint;
+  readonly withheld: number | bigint;
+}
 
 /** Something that happened in a session. More may be added. */
 export type SessionEvent =
@@ -854,7 +959,28 @@ export type SessionEvent =
   | { readonly type: "sending"; readonly way: Way }
   | { readonly type: "applied"; readonly cells: number; readonly checkpoint: boolean }
   | { readonly type: "acknowledged"; readonly sequence: number | bigint }
+  /** Both sides had everything and held different data: a copy was not noticed in time. */
   | { readonly type: "roots-differ"; readonly repairing: boolean }
+  /**
+   * The peer's clock is `offsetMs` ahead of ours, more than a minute, and it cannot be told which of the two is wrong; or
+   * most peers agree that ours is, and from now on `correctionMs` is added to it.
+   */
+  | { readonly type: "clock"; readonly offsetMs?: number; readonly correctionMs?: number }
+  /** So many events came faster than they were taken and were not kept; sums of what was applied are never missed. */
+  | { readonly type: "missed"; readonly events: number | bigint }
+  /**
+   * This replica turned out to be a copy, or to have been set back. It goes on under another id, and what it wrote since then
+   * was issued again; `miscounted`: steps of counters that had left before may count twice or not at all.
+   */
+  | {
+      readonly type: "identity-renewed";
+      readonly was: string;
+      readonly now: string;
+      readonly reissued: number | bigint;
+      readonly miscounted: boolean;
+    }
+  /** The peer goes on under another id, for the same reason. */
+  | { readonly type: "peer-renewed"; readonly was: string; readonly now: string }
   | { readonly type: "ended"; readonly reason: EndReason }
   | { readonly type: "other" };
 

@@ -48,6 +48,10 @@ export class Replica {
     this.replicaId = core.replicaId();
   }
 
+  status() {
+    return decode(this.#open().status(this.#time()));
+  }
+
   static open(options) {
     needModule();
     const { secret, collections = {}, state } = check.options(options, OPEN_OPTIONS);
@@ -132,17 +136,29 @@ export class Replica {
     const timeout = check.milliseconds(timeoutMs, "`timeoutMs`");
     const shown = token === undefined ? undefined : check.textOrBytes(token, "the token");
     const wrapped = guard === undefined ? undefined : wrapGuard(check.callback(guard, "the guard"));
-    const core = this.#open().session(this.#random(8), timeout, this.#time(), shown, wrapped);
+    const random = [this.#random(8), uuid(this.#random(16), 4), this.#random(8)];
+    const core = this.#open().session(...random, timeout, this.#time(), shown, wrapped);
     return new Session(core, {
       now: () => this.#time(),
       open: () => this.#open(),
-      tell: () => this.#tell(),
+      tell: () => {
+        // A session may find out that this replica is a copy.
+        this.replicaId = this.#core.replicaId();
+        this.#tell();
+      },
     });
   }
 
   rejected() {
     const core = this.#open();
     return decode(call(() => core.rejected()));
+  }
+
+  parked(limit = 100) {
+    const core = this.#open();
+    const parked = decode(core.parked(check.count(limit, "`limit`"), this.#time()));
+    this.#tell();
+    return parked;
   }
 
   dropRejected(dot) {
@@ -154,7 +170,7 @@ export class Replica {
   }
 
   import(state) {
-    const cells = this.#open().import(check.bytes(state, "a state"));
+    const cells = this.#open().import(check.bytes(state, "a state"), this.#time());
     this.#tell();
     return cells;
   }

@@ -48,6 +48,6 @@ export class Session {
   }
 
   close() {
-    this.#open().close();
+    this.#open().close(this.#replica.now());
   }
 }

@@ -42,6 +42,10 @@ export class DocumentView {
     return new DocumentView(this.#view.map(check.field(field)), this.id);
   }
 
+  withheld() {
+    return decode(this.#view.withheld());
+  }
+
   unexpected() {
     return decode(this.#view.unexpected());
   }

@@ -2,8 +2,9 @@
 
 use alloc::string::String;
 use crdt_core::{
-    ChangeEvent, ChangeKind, DocumentChange, FieldChange, Fingerprint, Life, Origin, Payload, Refusal,
-    Rejected, Sibling, Value,
+    ChangeEvent, ChangeKind, ClockVerdict, DocumentChange, FieldChange, Fingerprint, Life, Origin,
+    ParkReason, ParkedChange, Payload, PeerState, PeerStatus, Refusal, Rejected, Renewal, ReplicaStatus,
+    Roots, SessionEnd, Sibling, Value, Withheld,
 };
 use sync_protocol::door::{Reads, Terms};
 use sync_protocol::{EndReason, SessionEvent, Status, Traffic, Way};
@@ -35,12 +36,62 @@ pub(crate) fn change(event: &ChangeEvent) -> Value {
         Origin::Peer(peer) => {
             object([("type", Some("peer".into())), ("replica", Some(uuid(peer.as_bytes()).into()))])
         }
+        Origin::Clock => object([("type", Some("clock".into()))]),
     };
     object([
         ("sequence", Some(number(event.sequence))),
         ("origin", Some(origin)),
         ("documents", Some(list(&mut event.documents.iter().map(document)))),
         ("andMore", Some(event.and_more.into())),
+    ])
+}
+
+fn time(ms: u64) -> Value {
+    Value::Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+fn until(reason: ParkReason) -> Option<Value> {
+    match reason {
+        ParkReason::FromTheFuture { until_ms } => Some(time(until_ms)),
+        _ => None,
+    }
+}
+
+pub(crate) fn parked(parked: &ParkedChange) -> Value {
+    let mut documents = parked.documents.iter().map(|address| {
+        object([
+            ("collection", Some((&*address.collection).into())),
+            ("id", Some(uuid(address.id.as_bytes()).into())),
+        ])
+    });
+    object([
+        ("dot", Some(dot(parked.change.dot()))),
+        ("time", Some(time(parked.change.stamp.hlc.ms()))),
+        ("until", until(parked.reason)),
+        ("since", Some(time(parked.since_ms))),
+        ("documents", Some(list(&mut documents))),
+        ("andMore", Some(parked.and_more.into())),
+    ])
+}
+
+pub(crate) fn withheld(withheld: &Withheld) -> Value {
+    object([
+        ("path", Some(list(&mut withheld.path.iter().map(|name| Value::from(&**name))))),
+        ("dot", Some(dot(withheld.by.dot()))),
+        ("until", until(withheld.reason)),
+    ])
+}
+
+fn clock(verdict: ClockVerdict) -> Value {
+    let (offset, correction) = match verdict {
+        ClockVerdict::Agrees => (None, None),
+        ClockVerdict::Differs { offset_ms } => (Some(offset_ms), None),
+        ClockVerdict::Corrected { correction_ms } => (None, Some(correction_ms)),
+    };
+    object([
+        ("type", Some("clock".into())),
+        ("offsetMs", offset.map(Value::from)),
+        ("correctionMs", correction.map(Value::from)),
     ])
 }
 
@@ -97,7 +148,7 @@ fn way(way: Way) -> Value {
     Value::from(match way {
         Way::InSync => "in-sync",
         Way::Resume => "resume",
-        Way::VersionVector => "version-vector",
+        Way::Reconcile => "reconcile",
         Way::Full => "full",
     })
 }
@@ -142,6 +193,68 @@ pub(crate) fn rejected(rejected: Rejected, replica: &Replica) -> Value {
     ])
 }
 
+/// How a replica and its peers are getting on.
+pub(crate) fn replica_status(status: &ReplicaStatus) -> Value {
+    let renewal = |renewal: &Renewal| {
+        object([
+            ("was", Some(uuid(renewal.was.as_bytes()).into())),
+            ("now", Some(uuid(renewal.now.as_bytes()).into())),
+            ("at", renewal.at_ms.map(time)),
+            ("reissued", Some(number(renewal.reissued))),
+            ("miscounted", Some(renewal.miscounted.into())),
+        ])
+    };
+    object([
+        ("replica", Some(uuid(status.replica.as_bytes()).into())),
+        ("pending", Some(number(status.pending))),
+        ("peers", Some(list(&mut status.peers.iter().map(peer_status)))),
+        ("renewals", Some(list(&mut status.renewals.iter().map(renewal)))),
+        ("parked", Some(number(status.parked))),
+        ("withheld", Some(number(status.withheld))),
+    ])
+}
+
+fn peer_status(peer: &PeerStatus) -> Value {
+    let (state, why) = match &peer.state {
+        PeerState::NeverMet => ("never-met", None),
+        PeerState::InSession => ("in-session", None),
+        PeerState::Idle => ("idle", None),
+        PeerState::Refused(why) => ("refused", Some(refusal(why))),
+    };
+    let last_end = match peer.last_end {
+        SessionEnd::Open => None,
+        SessionEnd::Closed => Some("closed"),
+        SessionEnd::TimedOut => Some("timed-out"),
+        SessionEnd::Failed => Some("failed"),
+        SessionEnd::Refused(_) => Some("refused"),
+    };
+    let roots = match peer.roots {
+        Roots::NotCompared => None,
+        Roots::Equal => Some(true),
+        Roots::Unequal => Some(false),
+    };
+    object([
+        ("replica", Some(uuid(peer.replica.as_bytes()).into())),
+        ("life", Some(life(peer.life))),
+        ("state", Some(state.into())),
+        ("refusal", why),
+        ("durable", Some(peer.durable.into())),
+        ("cursor", Some(number(peer.cursor))),
+        ("missingHere", Some(number(peer.missing_here))),
+        ("acknowledged", Some(number(peer.acknowledged))),
+        ("missingThere", Some(number(peer.missing_there))),
+        ("behindMs", peer.behind_ms.map(number)),
+        ("acknowledgedAt", peer.acknowledged_ms.map(time)),
+        ("metAt", peer.met_ms.map(time)),
+        ("partedAt", peer.parted_ms.map(time)),
+        ("lastEnd", last_end.map(Value::from)),
+        ("clockOffsetMs", peer.clock_offset_ms.map(Value::from)),
+        ("rootsEqual", roots.map(Value::from)),
+        ("parked", Some(number(peer.parked))),
+        ("withheld", Some(number(peer.withheld))),
+    ])
+}
+
 pub(crate) fn session_event(event: &SessionEvent) -> Value {
     let named = |name: &str| ("type", Some(Value::from(name)));
     match *event {
@@ -171,9 +284,23 @@ pub(crate) fn session_event(event: &SessionEvent) -> Value {
         SessionEvent::Acknowledged { sequence } => {
             object([named("acknowledged"), ("sequence", Some(number(sequence)))])
         }
+        SessionEvent::Clock(verdict) => clock(verdict),
         SessionEvent::RootsDiffer { repairing } => {
             object([named("roots-differ"), ("repairing", Some(repairing.into()))])
         }
+        SessionEvent::Missed { events } => object([named("missed"), ("events", Some(number(events)))]),
+        SessionEvent::IdentityRenewed { was, now, reissued, miscounted } => object([
+            named("identity-renewed"),
+            ("was", Some(uuid(was.as_bytes()).into())),
+            ("now", Some(uuid(now.as_bytes()).into())),
+            ("reissued", Some(number(reissued))),
+            ("miscounted", Some(miscounted.into())),
+        ]),
+        SessionEvent::PeerRenewed { was, now } => object([
+            named("peer-renewed"),
+            ("was", Some(uuid(was.as_bytes()).into())),
+            ("now", Some(uuid(now.as_bytes()).into())),
+        ]),
         SessionEvent::Ended(reason) => object([named("ended"), ("reason", Some(end_reason(reason)))]),
         _ => object([named("other")]),
     }

@@ -32,7 +32,7 @@
 //! lives as long as the transaction and sends each edit here (`edit.rs`). Once the callback has returned, the JavaScript half
 //! refuses to call it.
 
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 // Off the web the standard library brings the allocator and the panic handler, so that the crate can be checked anywhere.
@@ -44,6 +44,8 @@ mod describe;
 mod door;
 mod edit;
 mod error;
+#[cfg(test)]
+mod fuzzed;
 mod replica;
 #[cfg(target_arch = "wasm32")]
 mod runtime;

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crdt_core::{
-    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReplicaId,
-    Value,
+    Collection, DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Name, Namespace, ReceiveBound,
+    ReplicaId, Spare, Value,
 };
 use sync_protocol::Config;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
@@ -74,6 +74,7 @@ impl Core {
         let (replica, life) = (ReplicaId::from_bytes(replica), Life(u64::from_be_bytes(life)));
         let head = Head::new(Namespace::from_secret(secret), replica, life);
         let mut replica = Replica::new(MemoryStore::new(head));
+        replica.keep_time(ReceiveBound::default());
         if follows {
             replica.follow()?;
         }
@@ -172,22 +173,37 @@ impl Core {
         })
     }
 
-    /// Starts a session with 8 random bytes, a token to show, and a guard that looks at the peer's.
+    /// How the replica and its peers are getting on.
     ///
     /// # Errors
-    /// `argument` when they are not 8; `busy`.
+    /// `busy`.
+    pub fn status(&self, now_ms: f64) -> Result<Vec<u8>, Error> {
+        self.shared.with(|replica| Ok(encode(&describe::replica_status(&replica.status(ms(now_ms))?))))
+    }
+
+    /// Starts a session with 8 random bytes, an id and 8 bytes to go on with if the replica turns out to be a copy, a token to
+    /// show, and a guard that looks at the peer's.
+    ///
+    /// # Errors
+    /// `argument` when they are not as many; `busy`.
+    #[allow(clippy::too_many_arguments)] // what crosses the border crosses in pieces
     pub fn session(
         &self,
         nonce: &[u8],
+        spare_replica: &[u8],
+        spare_life: &[u8],
         timeout_ms: f64,
         now_ms: f64,
         token: Option<Vec<u8>>,
         guard: Option<Guard>,
     ) -> Result<SessionCore, Error> {
-        let Ok(nonce) = nonce.try_into() else {
+        let (Ok(nonce), Ok(id), Ok(life)) =
+            (nonce.try_into(), spare_replica.try_into(), spare_life.try_into())
+        else {
             return Err(Error::argument("`random` has to give as many bytes as it is asked for"));
         };
-        let mut config = Config::new(u64::from_be_bytes(nonce));
+        let spare = Spare { replica: ReplicaId::from_bytes(id), life: Life(u64::from_be_bytes(life)) };
+        let mut config = Config::new(u64::from_be_bytes(nonce)).spare(spare);
         (config.durable, config.timeout_ms) = (self.durable, ms(timeout_ms));
         SessionCore::start(self.shared.clone(), config, token, guard, ms(now_ms))
     }
@@ -213,6 +229,17 @@ impl Core {
         self.shared.with(|replica| Ok(replica.drop_rejected(dot)?))
     }
 
+    /// The changes that are not shown, because the clock of their author is ahead; the soonest first, so many at most.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub fn parked(&self, limit: usize, now_ms: f64) -> Result<Vec<u8>, Error> {
+        self.shared.with(|replica| {
+            replica.tick(ms(now_ms))?;
+            Ok(encode(&list(&mut replica.parked(None, limit)?.iter().map(describe::parked))))
+        })
+    }
+
     /// The whole state as bytes.
     ///
     /// # Errors
@@ -225,8 +252,14 @@ impl Core {
     ///
     /// # Errors
     /// See `state.rs`; `busy`.
-    pub fn import(&self, state: &[u8]) -> Result<f64, Error> {
-        let cells = self.shared.with(|replica| state::import(replica, state))?;
+    pub fn import(&self, state: &[u8], now_ms: f64) -> Result<f64, Error> {
+        let cells = self.shared.with(|replica| {
+            // One that starts from the state shows what was shown there, whatever the time is now.
+            if replica.head()?.sequence > 0 {
+                replica.tick(ms(now_ms))?;
+            }
+            state::import(replica, state)
+        })?;
         #[allow(clippy::cast_precision_loss)] // limited to far less than 2^53
         Ok(cells as f64)
     }

@@ -112,10 +112,13 @@ impl SessionCore {
     ///
     /// # Errors
     /// `busy`.
-    pub fn close(&self) -> Result<(), Error> {
+    pub fn close(&self, now_ms: f64) -> Result<(), Error> {
         self.with(|session| {
             session.close(EndReason::Closed);
-            Ok(())
+            self.replica.with(|replica| {
+                session.finish(replica, ms(now_ms));
+                Ok(())
+            })
         })
     }
 }

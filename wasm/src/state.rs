@@ -65,7 +65,9 @@ pub(crate) fn export(replica: &mut Replica) -> Result<Vec<u8>, Error> {
     put_unsigned(&mut out, head.sequence);
     put_context(&mut out, &replica.seen()?);
     put_peers(&mut out, replica.peers()?);
-    put_notes(&mut out, &if head.follows { replica.carried()? } else { Vec::new() });
+    let mut notes = if head.follows { replica.carried()? } else { Vec::new() };
+    notes.extend(replica.carried_parked()?);
+    put_notes(&mut out, &notes);
     put_pages(&mut out, replica)?;
     let seal = seal(&head.namespace, &out);
     out.extend_from_slice(&seal);
@@ -86,9 +88,15 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         // Our own: whatever is in it, we have it or something newer.
         return Ok(0);
     }
+    let (parked, carried): (Vec<Note>, Vec<Note>) =
+        state.notes.into_iter().partition(|(key, _)| key.starts_with(PARKED));
     // Only who starts from a state goes on from it: elsewhere, what was refused there is not one's own to decide about.
-    if head.follows && head.sequence == 0 {
-        replica.carry(&state.notes)?;
+    let starts = head.sequence == 0;
+    if head.follows && starts {
+        replica.carry(&carried)?;
+    }
+    if starts {
+        replica.carry_parked(&parked)?;
     }
     let applied = replica.apply(Checkpoint {
         peer: state.life,
@@ -100,6 +108,20 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
         scope: 0,
         session: 0,
     })?;
+    if !starts {
+        for held in Replica::held_in(&parked)? {
+            // It changes no state: each of these cells was overwritten, by something that is not shown yet.
+            replica.apply(Checkpoint {
+                peer: state.life,
+                replica: state.replica,
+                cursor: 0,
+                context: Vec::new(),
+                documents: Vec::from([held]),
+                scope: 0,
+                session: 0,
+            })?;
+        }
+    }
     for peer in state.peers.into_iter().filter(|peer| peer.life != head.life) {
         let PeerRecord { life, replica: id, cursor, scope, .. } = peer;
         let (context, documents) = (Vec::new(), Vec::new());
@@ -115,6 +137,9 @@ pub(crate) fn import(replica: &mut Replica, bytes: &[u8]) -> Result<u64, Error> 
     }
     Ok(applied.cells)
 }
+
+/// Keys of notes of what is parked begin with this.
+const PARKED: &[u8] = b"held\0";
 
 fn put_context(out: &mut Vec<u8>, seen: &VersionVector) {
     put_unsigned(out, seen.len() as u64);
@@ -270,8 +295,8 @@ fn read_peers(reader: &mut Reader<'_>) -> Result<Vec<PeerRecord>, DecodeError> {
 fn read_notes(reader: &mut Reader<'_>) -> Result<Vec<Note>, DecodeError> {
     let mut notes = Vec::new();
     for _ in 0..reader.count("the notes")? {
-        let key = reader.bytes("bytes of the key of a note", Limits::DEFAULT.name_bytes)?.to_vec();
-        notes.push((key, reader.bytes("bytes of a note", Limits::DEFAULT.message_bytes)?.to_vec()));
+        let key = reader.bytes("bytes of the key of a note", 2 * Limits::DEFAULT.name_bytes)?.to_vec();
+        notes.push((key, reader.bytes("bytes of a note", MAX_BYTES)?.to_vec()));
     }
     Ok(notes)
 }

@@ -34,6 +34,11 @@ impl View {
         Self { document: self.document.clone(), path }
     }
 
+    /// What was written to the document and is not shown, because the clock of its author is ahead.
+    pub fn withheld(&self) -> Vec<u8> {
+        encode(&list(&mut self.document.withheld().iter().map(describe::withheld)))
+    }
+
     /// Everything that is shown.
     #[wasm_bindgen(js_name = toObject)]
     pub fn to_object(&self) -> Vec<u8> {

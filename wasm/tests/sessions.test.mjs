@@ -209,3 +209,40 @@ function partial(a, b, next) {
     if (message) to.receive(message);
   }
 }
+
+test("what a device writes whose clock is a day fast is withheld, listed and shown when its time comes", () => {
+  const day = 86_400_000;
+  let time = 1_700_000_000_000;
+  const here = open({ now: () => time });
+  const fast = open({ now: () => time + day });
+  const { value: id } = here.transaction((tx) => {
+    const task = tx.create("tasks");
+    task.set("title", "from today");
+    return task.id;
+  });
+  sync(here, fast);
+  edit(fast, id, (task) => task.set("title", "from tomorrow"));
+  const [session] = sync(here, fast);
+  const clocks = session.events().filter(({ type }) => type === "clock");
+  assert.deepEqual(clocks, [{ type: "clock", offsetMs: day }]);
+  assert.equal(here.root(), fast.root());
+  assert.equal(here.get("tasks", id).title, "from today");
+  const [parked, ...others] = here.parked();
+  assert.deepEqual([others, parked.dot.replica, parked.documents], [[], fast.replicaId, [{ collection: "tasks", id }]]);
+  assert.deepEqual([parked.until.getTime(), parked.andMore], [time + day - 60_000, false]);
+  const withheld = here.document("tasks", id).withheld();
+  assert.deepEqual(withheld.find(({ path }) => path.length > 0).path, ["title"]);
+  // The state goes where it goes with what is shown instead.
+  const again = open({ now: () => time, state: here.export() });
+  assert.equal(again.get("tasks", id).title, "from today");
+  assert.equal(again.root(), here.root());
+  const events = [];
+  again.subscribe((event) => events.push(event));
+  time += day;
+  assert.deepEqual(again.parked(), []);
+  assert.equal(again.get("tasks", id).title, "from tomorrow");
+  assert.deepEqual(events.map(({ origin }) => origin), [{ type: "clock" }]);
+  // An edit would have won before.
+  edit(here, id, (task) => task.set("title", "an edit"));
+  assert.equal(here.get("tasks", id).title, "an edit");
+});

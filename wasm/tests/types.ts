@@ -35,7 +35,7 @@ const time: Date | undefined = view?.conflicts("title")[0]?.time;
 const count: number | bigint | undefined = view?.counter("votes");
 const stop: () => void = replica.subscribe((change: ChangeEvent) => {
   if (change.origin.type === "peer") void change.origin.replica.length;
-  else void change.origin.dot.counter;
+  else if (change.origin.type === "local") void change.origin.dot.counter;
   const kind: "appeared" | "updated" | "disappeared" | "hidden" | undefined = change.documents[0]?.kind;
   void kind;
 });

@@ -19,7 +19,7 @@ pub fn all() -> Result<(), String> {
 
 /// The async drivers, which are features that nobody gets unasked.
 fn asynchronous() -> Result<(), String> {
-    let drivers = ["--test", "async_streams", "--test", "async_websockets"];
+    let drivers = ["--test", "async_streams", "--test", "async_websockets", "--test", "fuzzed_streams"];
     run("cargo", &[&["test", "--package", "sync-protocol", "--all-features"], &drivers[..]].concat())?;
     run("cargo", &["test", "--package", "rejoin", "--all-features", "--test", "live"])?;
     run("cargo", &["test", "--package", "sync-protocol", "--package", "rejoin", "--all-features", "--doc"])

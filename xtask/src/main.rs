@@ -2,6 +2,9 @@
 
 mod campaigns;
 mod checks;
+mod fuzz;
+mod miri;
+mod mutants;
 mod npm;
 mod run;
 mod sizes;
@@ -12,7 +15,17 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test                 everything that has to hold: format, lints, docs, all tests, examples, wasm
 cargo xtask converge [arguments] random histories against the oracle; --histories N --steps N --seed N
+cargo xtask simulate [arguments] a whole network under virtual time; --histories N --seed S --without FAULT --json
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
+cargo xtask reconcile [arguments]
+                                 what it costs to find a difference; --cells N --differ N --json
+cargo xtask writers [arguments]  what a small sync costs after many replicas have written; --writers N --json
+cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzzer; --seconds N --target T --sanitizer S --json;
+                                 --seeds: makes fuzz/seeds anew
+cargo xtask powerloss [arguments]
+                                 power fails and disks that are full; --images N --seed N --workload N --json
+cargo xtask miri [crates]        the tests of crdt-core and sync-protocol under Miri
+cargo xtask mutants [arguments]  changes one line after the other of these crates and wants a test to fail; --shard k/n
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
@@ -27,7 +40,14 @@ fn main() -> ExitCode {
     let result = match (command.as_str(), rest.as_slice()) {
         ("test", []) => checks::all(),
         ("converge", rest) => campaigns::converge(rest),
+        ("simulate", rest) => campaigns::simulate(rest),
         ("kill", rest) => campaigns::kill(rest),
+        ("reconcile", rest) => campaigns::reconcile(rest),
+        ("writers", rest) => campaigns::writers(rest),
+        ("fuzz", rest) => fuzz::fuzz(rest),
+        ("powerloss", rest) => campaigns::powerloss(rest),
+        ("miri", rest) => miri::miri(rest),
+        ("mutants", rest) => mutants::mutants(rest),
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),

@@ -106,11 +106,13 @@ fn cut_or_flipped_batches_are_errors_or_other_states_but_never_panics() {
     let documents = everything();
     let mut out = Vec::new();
     encode_batch(&mut out, &mut Dictionary::new(), documents.iter().map(|(a, d)| (a, d)));
-    for cut in 0..out.len() {
+    // Miri is a thousand times slower.
+    let every = if cfg!(miri) { 29 } else { 1 };
+    for cut in (0..out.len()).step_by(every) {
         let mut reader = Reader::new(&out[..cut]);
         decode_batch(&mut reader, &mut Dictionary::new(), &Limits::DEFAULT).unwrap_err();
     }
-    for at in 0..out.len() {
+    for at in (0..out.len()).step_by(every) {
         for bit in 0..8 {
             let mut flipped = out.clone();
             flipped[at] ^= 1 << bit;

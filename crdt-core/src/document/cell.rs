@@ -3,7 +3,7 @@
 use crate::cells::{Base, Chain, Mark, Tally, Written};
 use crate::codec::value_len;
 use crate::document::Payload;
-use crate::{Change, ReplicaId, Value};
+use crate::{Change, ReplicaId, Stamp, Value};
 
 /// The kinds of cells. The kind is part of a cell's key: a counter and a register never merge.
 ///
@@ -93,6 +93,14 @@ impl CellRef<'_> {
         }
     }
 
+    /// The stamp that a write in this cell's place has to exceed.
+    pub(crate) fn greatest_stamp(&self) -> Stamp {
+        match self {
+            Self::Register(cell) => cell.written().stamp.max(cell.set_by().stamp),
+            cell => cell.set_by().stamp,
+        }
+    }
+
     /// The writer in the key; registers have none.
     pub const fn writer(&self) -> Option<ReplicaId> {
         match self {
@@ -105,6 +113,29 @@ impl CellRef<'_> {
             | Self::Presence(writer, _)
             | Self::Deletion(writer, _) => Some(*writer),
         }
+    }
+
+    /// The same mark, taken away by a change; nothing for what is no mark.
+    pub(crate) fn killed_by(&self, by: Change) -> Option<Cell> {
+        Some(match *self {
+            Self::Sibling(writer, mark) => Cell::Sibling(writer, mark.killed_by(by)),
+            Self::Element(element, writer, mark) => {
+                Cell::Element(element.clone(), writer, mark.killed_by(by))
+            }
+            Self::Flag(writer, mark) => Cell::Flag(writer, mark.killed_by(by)),
+            Self::Presence(writer, mark) => Cell::Presence(writer, mark.killed_by(by)),
+            Self::Deletion(writer, mark) => Cell::Deletion(writer, mark.killed_by(by)),
+            Self::Register(_) | Self::Tally(..) | Self::Base(..) => return None,
+        })
+    }
+
+    /// Whether two cells of one path are of one key.
+    pub(crate) fn has_key_of(&self, other: &CellRef<'_>) -> bool {
+        let same_element = match (self, other) {
+            (Self::Element(one, ..), CellRef::Element(other, ..)) => one == other,
+            _ => true,
+        };
+        self.kind() == other.kind() && self.writer() == other.writer() && same_element
     }
 
     /// About how many bytes the cell takes in an encoding.
@@ -146,4 +177,20 @@ pub enum Cell {
     Base(ReplicaId, Base),
     Presence(ReplicaId, Mark<()>),
     Deletion(ReplicaId, Mark<()>),
+}
+
+impl Cell {
+    /// The cell by reference.
+    pub(crate) const fn by_ref(&self) -> CellRef<'_> {
+        match self {
+            Self::Register(cell) => CellRef::Register(cell),
+            Self::Sibling(writer, cell) => CellRef::Sibling(*writer, cell),
+            Self::Element(element, writer, cell) => CellRef::Element(element, *writer, cell),
+            Self::Flag(writer, cell) => CellRef::Flag(*writer, cell),
+            Self::Tally(writer, cell) => CellRef::Tally(*writer, cell),
+            Self::Base(writer, cell) => CellRef::Base(*writer, cell),
+            Self::Presence(writer, cell) => CellRef::Presence(*writer, cell),
+            Self::Deletion(writer, cell) => CellRef::Deletion(*writer, cell),
+        }
+    }
 }

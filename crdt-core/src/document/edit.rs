@@ -5,10 +5,10 @@
 //! the transaction's own copy of the document and collected in its delta, so later steps observe earlier ones.
 
 use crate::cells::Chain as _;
-use crate::document::{CellRef, Document, DocumentId, Field, Map, MapView, Path, Payload};
+use crate::document::{Document, DocumentId, Field, Map, MapView, Path, Payload};
 use crate::limits::{LimitExceeded, Limits};
 use crate::types::CounterOverflow;
-use crate::{Change, ClockError, Collection, FieldType, Flag, Name, Value, codec};
+use crate::{Change, ClockError, Collection, FieldType, Flag, Hlc, Lattice as _, Name, Value, codec};
 
 /// An edit that cannot be made. The transaction is as it was before the edit and can go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +68,10 @@ impl Working {
 #[derive(Debug)]
 pub struct DocumentMut<'t> {
     pub(crate) working: &'t mut Working,
+    /// The state, where it is more than what is shown because cells are parked.
+    pub(crate) hidden: Option<&'t Document>,
+    /// Stamps after this one are not followed but exceeded by an epoch.
+    pub(crate) latest: Hlc,
     pub(crate) change: &'t mut Change,
     pub(crate) collection: &'t Collection,
     pub(crate) limits: &'t Limits,
@@ -99,6 +103,8 @@ impl DocumentMut<'_> {
         path.push(field);
         Ok(DocumentMut {
             working: self.working,
+            hidden: self.hidden,
+            latest: self.latest,
             change: self.change,
             collection: self.collection,
             limits: self.limits,
@@ -183,10 +189,18 @@ impl DocumentMut<'_> {
         // can be found before anything is touched.
         let before =
             MapView::raw(&self.working.state, &self.path).and_then(|map| map.field(&field)?.counter());
-        before.cloned().unwrap_or_default().add(*self.change, step)?;
-        self.apply(&field, |state, change| {
+        let mut before = before.cloned().unwrap_or_default();
+        // What others have seen of this replica's counting is true whenever they say that they saw it.
+        let hidden =
+            self.hidden.and_then(|hidden| MapView::raw(hidden, &self.path)?.field(&field)?.counter());
+        if let Some(hidden) = hidden {
+            before.merge(hidden.clone());
+        }
+        let counted = before.add(*self.change, step)?;
+        self.apply(&field, |state, _| {
             let mut delta = Field::default();
-            delta.others_mut().counter = state.others_mut().counter.add(change, step)?;
+            state.others_mut().counter.tallies.put_all(counted.tallies.clone());
+            delta.others_mut().counter = counted;
             Ok(delta)
         })
     }
@@ -416,7 +430,7 @@ impl DocumentMut<'_> {
         let stamp = MapView::raw(&self.working.state, &self.path)
             .and_then(|map| map.field(field)?.register_stamp())
             .filter(|stamp| *stamp != self.change.stamp);
-        stamp.map_or(Ok(()), |stamp| self.change.exceed(&stamp))
+        stamp.map_or(Ok(()), |stamp| self.change.exceed_until(&stamp, self.latest))
     }
 
     /// Raises the transaction's stamp above all writes beneath the container at a depth of the path.
@@ -424,14 +438,11 @@ impl DocumentMut<'_> {
         let mut greatest = None;
         if let Some(map) = MapView::raw(&self.working.state, &self.path[..depth]) {
             map.visit(&mut Path::new(), &mut |_, cell| {
-                let stamp = match cell {
-                    CellRef::Register(cell) => cell.written().stamp.max(cell.set_by().stamp),
-                    cell => cell.set_by().stamp,
-                };
+                let stamp = cell.greatest_stamp();
                 greatest = greatest.max(Some(stamp).filter(|stamp| *stamp != self.change.stamp));
             });
         }
-        greatest.map_or(Ok(()), |stamp| self.change.exceed(&stamp))
+        greatest.map_or(Ok(()), |stamp| self.change.exceed_until(&stamp, self.latest))
     }
 
     fn declared(&self, field: &str) -> Option<&FieldType> {

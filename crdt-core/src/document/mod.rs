@@ -25,12 +25,12 @@ pub use field::Field;
 pub use id::{Address, DocumentId};
 pub use map::{Map, Observer, Path};
 pub use payload::Payload;
-pub use view::{Conflict, DocumentView, MapView, Reading};
+pub use view::{Conflict, DocumentView, MapView, Reading, Withheld};
 
 use alloc::vec::Vec;
 
 use crate::limits::Limits;
-use crate::{CausalContext, Change, Collection, Dot, Flag, Lattice};
+use crate::{CausalContext, Change, Collection, Dot, Flag, Hlc, Lattice};
 
 /// An edit of a document outside a store; see [`Document::edit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +97,8 @@ impl Document {
         let (limits, path) = (&Limits::DEFAULT, Path::new());
         let value = edit(&mut DocumentMut {
             working: &mut working,
+            hidden: None,
+            latest: Hlc::MAX,
             change: &mut raised,
             collection,
             limits,
@@ -176,14 +178,14 @@ impl Document {
 
     /// The cells whose dot `keep` says yes to.
     pub fn select(&self, mut keep: impl FnMut(Dot) -> bool) -> Self {
-        self.select_by(&mut keep)
+        self.filter(&mut |change| keep(change.dot()))
     }
 
-    /// The part that is compiled once.
-    fn select_by(&self, keep: &mut dyn FnMut(Dot) -> bool) -> Self {
+    /// The cells whose change `keep` says yes to. The part that is compiled once.
+    pub(crate) fn filter(&self, keep: &mut dyn FnMut(&Change) -> bool) -> Self {
         let mut chosen = Self::new();
         self.visit(&mut |path, cell| {
-            if keep(cell.set_by().dot()) {
+            if keep(cell.set_by()) {
                 chosen.merge_cell(path, cell.to_owned());
             }
         });

@@ -7,9 +7,10 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::document::{Document, Field, Map, Payload};
+use crate::document::{CellKind, Document, Field, Map, Path, Payload};
+use crate::replica::ParkReason;
 use crate::schema::Fields;
-use crate::{Collection, FieldType, Float, Name, Sibling, Value};
+use crate::{Change, Collection, FieldType, Float, Name, Sibling, Value};
 
 /// What a register field shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,15 +265,39 @@ fn number(count: i128) -> Value {
 pub struct DocumentView {
     document: Arc<Document>,
     collection: Arc<Collection>,
+    withheld: Vec<Withheld>,
+}
+
+/// Something that a document does not show; see [`DocumentView::withheld`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// The field, as the names that lead to it; of the document itself there are none.
+    pub path: Path,
+    /// What kind of cell.
+    pub kind: CellKind,
+    /// The change that wrote it: its author, and the time that it claims.
+    pub by: Change,
+    /// Why it is not shown.
+    pub reason: ParkReason,
 }
 
 impl DocumentView {
     /// Looks at a state through a schema.
     pub const fn new(document: Arc<Document>, collection: Arc<Collection>) -> Self {
-        Self { document, collection }
+        Self { document, collection, withheld: Vec::new() }
     }
 
-    /// The state behind the view.
+    pub(crate) fn with_withheld(self, withheld: Vec<Withheld>) -> Self {
+        Self { withheld, ..self }
+    }
+
+    /// What was written to the document and is not shown, and why: its fields show the last value before, if there is
+    /// one. Empty unless somebody's clock is wrong.
+    pub fn withheld(&self) -> &[Withheld] {
+        &self.withheld
+    }
+
+    /// The cells that are shown: the state behind the view, unless something is [withheld](DocumentView::withheld).
     pub fn state(&self) -> &Document {
         &self.document
     }

@@ -2,12 +2,14 @@
 
 use alloc::vec::Vec;
 
+use super::beyond::any_beyond;
 use super::loading::{self, Serves};
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
+use super::runs::{Runs, Trail};
 use super::scoped::Subscription;
-use super::{Replica, transact, undo};
+use super::{Replica, contact, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
 use crate::event::{ChangeEvent, Origin};
@@ -133,6 +135,8 @@ pub struct Within {
     pub generation: u64,
     /// What the peer claims to have seen holds as far as our scope reaches.
     pub believe: bool,
+    /// The session has put something aside for this checkpoint.
+    pub has_staged: bool,
 }
 
 impl<S: Store> Replica<S> {
@@ -300,7 +304,8 @@ impl<S: Store> Replica<S> {
         self.apply_within(checkpoint, judgement, None)
     }
 
-    /// As [`Replica::apply_judged`], for a session: only if the subscription is still the one that the peer was told of.
+    /// As [`Replica::apply_judged`], for a session: only if the subscription is still the one that the peer was told of, and,
+    /// if something was staged for this checkpoint, if no other session with the peer has begun, which forgot it.
     ///
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
@@ -311,9 +316,12 @@ impl<S: Store> Replica<S> {
         within: Option<Within>,
     ) -> Result<Applied, ApplyError> {
         let believe = judgement.is_none() && within.is_none_or(|within| within.believe);
-        let Self { store, collections, limits, events } = self;
+        let has_staged = within.is_some_and(|within| within.has_staged);
+        let horizon = self.horizon();
+        let (peer, cursor) = (checkpoint.peer, checkpoint.cursor);
+        let Self { store, collections, limits, events, present, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
-            if store.staged(checkpoint.peer, 0)?.is_some() {
+            if has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
             }
             if let Some(within) = within {
@@ -344,7 +352,7 @@ impl<S: Store> Replica<S> {
                 return Ok((Applied { refused, held: true, ..Applied::default() }, None));
             }
             let keeps = may_be_refused(store, head.follows, checkpoint.peer)?;
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             if keeps {
                 merge.keep_replaced();
             }
@@ -352,19 +360,23 @@ impl<S: Store> Replica<S> {
             let loaded = loading::end(store, &mut merge, checkpoint.peer)?;
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
-                merge_all(store, &mut merge, verdicts.admitted(documents))?;
+                merge_all(store, &mut merge, own, verdicts.admitted(documents))?;
                 index += 1;
             }
             let documents = core::mem::take(&mut checkpoint.documents);
-            merge_all(store, &mut merge, verdicts.admitted(documents))?;
+            merge_all(store, &mut merge, own, verdicts.admitted(documents))?;
             if !verdicts.note(store, checkpoint.peer)? {
                 return Err(ApplyError::TooManyRefusals);
             }
             if index > 0 {
                 store.clear_staged(checkpoint.peer)?;
             }
+            if judgement.is_none() {
+                check_own(store, &merge, own)?;
+            }
             let (cells, recalled) = (merge.cells, merge.recalled);
             let event = conclude(store, merge, own, &checkpoint, believe)?;
+            contact::heard(store, present.get(&peer), peer)?;
             store.set_head(&head)?;
             // What was recalled is more than an echo.
             let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
@@ -373,6 +385,9 @@ impl<S: Store> Replica<S> {
             let loaded = loaded.map(|(position, _)| position);
             Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
+        if !applied.held {
+            contact::has_heard(present.get_mut(&peer), cursor);
+        }
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
@@ -384,24 +399,27 @@ impl<S: Store> Replica<S> {
     /// is asked.
     ///
     /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
+    /// `trail` is of the runs of its author when it was written.
     ///
     /// # Errors
     /// Those of `next`, and [`ApplyError`]; nothing is changed.
     pub fn apply_run<E: From<ApplyError> + From<StoreError>>(
         &mut self,
+        trail: &Trail,
         mut next: impl FnMut() -> Result<RunPart, E>,
     ) -> Result<Applied, E> {
+        let horizon = self.horizon();
         let Self { store, collections, events, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let (own, life) = (Dot::new(head.replica, head.counter), head.life);
             let scope = Subscription::read(store)?.scope;
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let checkpoint = loop {
                 match next()? {
                     RunPart::Batch(mut documents) => {
                         documents.retain(|(address, _)| scope.contains(address));
-                        merge_all(store, &mut merge, documents)?;
+                        merge_all(store, &mut merge, own, documents)?;
                     }
                     RunPart::End(checkpoint) => break checkpoint,
                 }
@@ -409,12 +427,15 @@ impl<S: Store> Replica<S> {
             if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
                 return Err(ApplyError::Forked.into());
             }
+            check_own(store, &merge, own)?;
             let (cells, before) = (merge.cells, merge.sequence());
             // What was once written here comes back: that makes no peer of oneself.
             let event = if checkpoint.peer == life {
                 merge.finish(store, Origin::Peer(checkpoint.replica))?
             } else {
-                conclude(store, merge, own, &checkpoint, true)?
+                let event = conclude(store, merge, own, &checkpoint, true)?;
+                contact::heard_of(store, checkpoint.peer, trail)?;
+                event
             };
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
@@ -478,25 +499,6 @@ impl<S: Store> Replica<S> {
     pub fn peer(&mut self, life: Life) -> Result<Option<PeerRecord>, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| store.peer(life))
     }
-
-    /// Notes how far into our change order a peer has said to have durably applied. It only moves up.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn acknowledged(&mut self, life: Life, replica: ReplicaId, sequence: u64) -> Result<(), StoreError> {
-        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
-            let known = store.peer(life)?.unwrap_or(PeerRecord {
-                life,
-                replica,
-                cursor: 0,
-                acked: 0,
-                scope: 0,
-                claimed: 0,
-            });
-            let acked = known.acked.max(sequence.min(store.head()?.sequence));
-            store.set_peer(&PeerRecord { replica, acked, ..known })
-        })
-    }
 }
 
 fn session_key(peer: Life) -> Vec<u8> {
@@ -515,6 +517,15 @@ pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -
 pub(super) fn check_generation<S: Store>(store: &mut S, generation: u64) -> Result<(), ApplyError> {
     let ours = Subscription::read(store)?.generation;
     if ours == generation { Ok(()) } else { Err(ApplyError::ScopeChanged) }
+}
+
+/// Fails when something came that was written under our own id, and was not known here: then somebody else writes under it,
+/// or this store has lost something. One that follows a server is told of its own changes after it took them back; one that
+/// keeps no runs could not say what it has written since; and one whose scope was wider before has let go of own changes.
+pub(super) fn check_own<S: Store>(store: &mut S, merge: &Merge<'_>, own: Dot) -> Result<(), ApplyError> {
+    let forked = merge.has_dot_of(own.replica) && !store.head()?.follows;
+    let forked = forked && Subscription::read(store)?.vouches_for_own();
+    if forked && Runs::of(store)?.present() > 0 { Err(ApplyError::Forked) } else { Ok(()) }
 }
 
 /// A batch that was put aside, read.
@@ -571,8 +582,12 @@ fn conclude<S: Store>(
 fn merge_all<S: Store>(
     store: &mut S,
     merge: &mut Merge<'_>,
+    own: Dot,
     documents: Vec<(Address, Document)>,
-) -> Result<(), StoreError> {
+) -> Result<(), ApplyError> {
+    if any_beyond(own, &documents) {
+        return Err(ApplyError::Forked);
+    }
     // In the order of addresses, which is the order in which a database likes to be written.
     let mut sorted: SmallMap<Address, Document> = SmallMap::new();
     for (address, delta) in documents {
@@ -595,9 +610,9 @@ pub enum ApplyError {
     /// A staged batch is damaged: drop it and sync again.
     #[error("a batch that was put aside is damaged: {0}")]
     Staged(#[from] DecodeError),
-    /// The peer has seen transactions of ours that we do not know: this store is a restored or copied one. Draw a new
-    /// identity with [`Replica::renew_identity`] and sync again.
-    #[error("the peer has seen more of this replica than it has itself; it needs a new identity")]
+    /// The peer has transactions of ours that we do not know: this store is a restored or copied one. Go on under another
+    /// id with [`Replica::heal`], and sync again.
+    #[error("the peer has something of this replica that it does not have itself; it needs a new identity")]
     Forked,
     /// So much of what the peer brought was refused, and it never took notice, that no more is noted. Let it sync with a
     /// version that takes refusals back, or give it the rights.

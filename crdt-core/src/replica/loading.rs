@@ -12,7 +12,8 @@
 
 use alloc::vec::Vec;
 
-use super::exchange::{Applied, ApplyError, check_generation, check_session};
+use super::beyond::any_beyond;
+use super::exchange::{Applied, ApplyError, check_generation, check_own, check_session};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::reject::may_be_refused;
@@ -21,8 +22,9 @@ use super::{Replica, transact};
 use crate::codec::{DecodeError, Reader, put_bytes, put_unsigned};
 use crate::document::{Address, Document, DocumentId};
 use crate::event::Origin;
+use crate::reconcile::Summary;
 use crate::store::{Access, Durability, Life, Store, StoreError};
-use crate::{Name, ReplicaId};
+use crate::{Dot, Name, ReplicaId};
 
 const LOADING: &[u8] = b"loading";
 const LOADED: &[u8] = b"loaded";
@@ -167,6 +169,7 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
     pub fn load(&mut self, part: Part) -> Result<Option<(Applied, Loading)>, ApplyError> {
+        let horizon = self.horizon();
         let Self { store, collections, events, .. } = self;
         let loaded = transact(store, Access::Write, Durability::Visible, |store| {
             check_session(store, part.peer, part.session)?;
@@ -177,12 +180,17 @@ impl<S: Store> Replica<S> {
             }
             let mut loading = Loading { of: part.of, ..known.unwrap_or_default() };
             let mut head = store.head()?;
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let own = Dot::new(head.replica, head.counter);
+            if any_beyond(own, &part.documents) {
+                return Err(ApplyError::Forked);
+            }
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             for (address, delta) in part.documents {
                 let before = store.document(&address)?.unwrap_or_default();
                 loading.documents += u64::from(before.is_empty());
                 merge.document(store, &address, before, delta)?;
             }
+            check_own(store, &merge, own)?;
             let (cells, before, recalled) = (merge.cells, merge.sequence(), merge.recalled);
             let event = merge.finish_untold(store, Origin::Peer(part.replica))?;
             store.set_head(&head)?;
@@ -219,7 +227,7 @@ impl<S: Store> Replica<S> {
             let loads = state(store)?.is_some();
             if loads {
                 let mut head = store.head()?;
-                conclude(store, &mut Merge::new(&mut head, collections, false))?;
+                conclude(store, &mut Merge::new(&mut head, collections, false, None))?;
                 store.set_head(&head)?;
             }
             Ok(loads)
@@ -269,9 +277,9 @@ pub(super) fn end<S: Store>(
 }
 
 fn conclude<S: Store>(store: &mut S, merge: &mut Merge<'_>) -> Result<u64, StoreError> {
-    while let Some((key, _)) = store.notes_after(&progress_prefix(), &[], 1)?.pop() {
-        store.set_note(&key, None)?;
-    }
+    forget_progress(store)?;
+    // What was loaded is not in the steps by which sums are kept.
+    Summary::void(store)?;
     store.set_note(LOADING, None)?;
     merge.append(store)?;
     let mut note = Vec::new();
@@ -280,11 +288,19 @@ fn conclude<S: Store>(store: &mut S, merge: &mut Merge<'_>) -> Result<u64, Store
     Ok(merge.sequence())
 }
 
+/// How far runs have come, which begin anew then: what is loaded already stays.
+pub(super) fn forget_progress<S: Store>(store: &mut S) -> Result<(), StoreError> {
+    while let Some((key, _)) = store.notes_after(&progress_prefix(), &[], 1)?.pop() {
+        store.set_note(&key, None)?;
+    }
+    Ok(())
+}
+
 /// Nothing of others was ever taken over, and there is hardly anything of one's own that halves of transactions could
 /// show beside.
 fn is_new<S: Store>(store: &mut S) -> Result<bool, StoreError> {
-    Ok(store.context_len()? == 0
-        && store.peers()?.iter().all(|peer| peer.cursor == 0)
+    Ok(store.peers()?.iter().all(|peer| peer.cursor == 0)
+        && store.context()?.is_empty()
         && store.documents_after(None, HARDLY_ANY + 1)?.len() <= HARDLY_ANY)
 }
 

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::park::{Aside, Horizon};
 use super::scoped;
 use crate::document::{Address, CellKind, CellRef, Document, MapView, Path};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
@@ -10,7 +11,7 @@ use crate::fingerprint::Fingerprints;
 use crate::schema::Collections;
 use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Head, LogRecord, Store, StoreError};
-use crate::{Collection, Dot, Fingerprint, Lattice as _};
+use crate::{Collection, Dot, Fingerprint, Lattice as _, ReplicaId};
 
 /// The cells that were replaced, by the change that replaced them.
 pub(super) type Replaced = SmallMap<Dot, SmallMap<Address, Document>>;
@@ -20,6 +21,8 @@ pub(super) struct Merge<'m> {
     head: &'m mut Head,
     collections: &'m Collections,
     listening: bool,
+    /// From when on what comes is parked; `None` for what is one's own, and without a clock.
+    horizon: Option<Horizon>,
     dots: SmallSet<Dot>,
     documents: SmallSet<Address>,
     changes: Vec<DocumentChange>,
@@ -33,13 +36,19 @@ pub(super) struct Merge<'m> {
 }
 
 impl<'m> Merge<'m> {
-    pub(super) fn new(head: &'m mut Head, collections: &'m Collections, listening: bool) -> Self {
+    pub(super) fn new(
+        head: &'m mut Head,
+        collections: &'m Collections,
+        listening: bool,
+        horizon: Option<Horizon>,
+    ) -> Self {
         let (dots, documents) = (SmallSet::new(), SmallSet::new());
         let (changes, replaced) = (Vec::new(), None);
         Self {
             head,
             collections,
             listening,
+            horizon,
             dots,
             documents,
             changes,
@@ -60,7 +69,7 @@ impl<'m> Merge<'m> {
         self.replaced.take().unwrap_or_default()
     }
 
-    /// Merges a delta into a document, stores it if that changed anything, and returns what it is now.
+    /// Merges a delta into a document, stores it if that changed anything, and returns what it shows now.
     pub(super) fn document<S: Store>(
         &mut self,
         store: &mut S,
@@ -83,7 +92,10 @@ impl<'m> Merge<'m> {
         let before = self.recall(store, address, before)?;
         let collection = self.collections.get(&address.collection);
         let listing = self.listening && self.changes.len() <= ChangeEvent::LISTED;
-        let existed = before.is_alive(collection.deletes_win());
+        let aside =
+            Aside::of(store, (address, &before), withdrawn, &delta, (self.horizon, self.head.replica))?;
+        let shown_before = aside.as_ref().map_or(&*before, |aside| &aside.shown_before);
+        let existed = shown_before.is_alive(collection.deletes_win());
         let mut fields: Vec<Path> = Vec::new();
         let mut document = before;
         let (mut fingerprints, mut root) = (Fingerprints::new(&self.head.namespace, address), self.head.root);
@@ -114,15 +126,36 @@ impl<'m> Merge<'m> {
                 fields.push(path.clone());
             }
         });
-        if merged || !withdrawn.is_empty() {
+        let mut changed = merged || !withdrawn.is_empty();
+        if changed {
             self.head.root = root;
-            store.put_document(address, document.clone(), collection)?;
             self.documents.insert(address.clone(), ());
-            if listing {
-                self.changes.push(describe(address, collection, existed, &document, fields));
-            }
         }
-        Ok(document)
+        let shown = match aside {
+            None => {
+                if changed {
+                    store.put_document(address, document.clone(), collection)?;
+                }
+                document
+            }
+            Some(aside) => {
+                // What is shown can change where the state does not.
+                let now_ms = self.horizon.map_or(0, |horizon| horizon.now_ms);
+                changed |= aside.put(store, (address, &document), collection, now_ms)?;
+                fields.extend(aside.fields);
+                Arc::new(aside.shown)
+            }
+        };
+        if changed && listing {
+            self.changes.push(describe(address, collection, existed, &shown, fields));
+        }
+        Ok(shown)
+    }
+
+    /// True when a cell that was set by this replica has changed something.
+    pub(super) fn has_dot_of(&self, replica: ReplicaId) -> bool {
+        let next = self.dots.iter_from(&Dot::new(replica, 0)).next();
+        next.is_some_and(|(dot, ())| dot.replica == replica)
     }
 
     /// A document that comes back after it was evicted: what was counted in it here comes first, because what a peer sends
@@ -161,10 +194,11 @@ impl<'m> Merge<'m> {
         store: &mut S,
         origin: Origin,
     ) -> Result<Option<ChangeEvent>, StoreError> {
-        if self.documents.is_empty() {
+        if !self.documents.is_empty() {
+            self.append(store)?;
+        } else if self.changes.is_empty() {
             return Ok(None);
         }
-        self.append(store)?;
         // A document that was merged from several batches is listed once per batch; the last one tells its state.
         let and_more = self.changes.len() > ChangeEvent::LISTED;
         self.changes.truncate(ChangeEvent::LISTED);
@@ -200,11 +234,11 @@ impl<'m> Merge<'m> {
     }
 }
 
-fn is_of_field(cell: &CellRef<'_>) -> bool {
+pub(super) fn is_of_field(cell: &CellRef<'_>) -> bool {
     !matches!(cell.kind(), CellKind::Presence | CellKind::Deletion)
 }
 
-fn describe(
+pub(super) fn describe(
     address: &Address,
     collection: &Collection,
     existed: bool,

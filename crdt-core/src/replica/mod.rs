@@ -12,27 +12,59 @@
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
 //! | `loading.rs` | the first sync, part by part |
+//! | `reconcile.rs` | what a session asks without a cursor: sketches, and what one side misses of some documents |
+//! | `beyond.rs` | cells in our own name that we never wrote |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
 //! | `scoped.rs` | the part of the namespace that is held, and letting go of the rest |
 //! | `undo.rs` | what it takes to take an own change back |
+//! | `park.rs` | cells that are part of the state and not of what is shown |
+//! | `clocks.rs` | what time it is, and what is shown when it comes |
+//! | `offsets.rs` | whose clock is wrong |
+//! | `repair.rs` | what a wrong clock spoiled is written again |
+//! | `runs.rs`, `totals.rs` | finding out that the history forked, and where; what had been counted there |
+//! | `heal.rs`, `renewals.rs` | going on under another id after that |
+//! | `contact.rs`, `marks.rs`, `status.rs` | how the sessions with peers went, and how far everybody is |
 
+mod beyond;
+mod clocks;
+mod contact;
 mod exchange;
+mod heal;
 mod loading;
+mod marks;
 mod merge;
+mod offsets;
+mod park;
+mod reconcile;
 mod refuse;
 mod reject;
+mod renewals;
+mod repair;
+mod runs;
 mod scoped;
+mod status;
+mod totals;
 mod undo;
 
+pub use clocks::{ParkReason, ParkedChange};
+pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
 pub use exchange::{
     Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window, Within,
 };
 pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
+pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
+pub(crate) use park::shown;
+pub use park::shown_instead;
+pub use reconcile::{Holding, Sums};
 pub use reject::Withdrawal;
 pub(crate) use reject::drop_rejected;
+pub use renewals::{Renewal, Spare};
+pub use repair::{Repair, RepairError};
+pub use runs::{Fork, Memory, Trail};
 pub(crate) use scoped::counted;
 pub use scoped::{Asked, SubscribeError, Subscription};
+pub use status::{PeerState, PeerStatus, ReplicaStatus};
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -42,9 +74,11 @@ use crate::document::{Address, Document, DocumentId, DocumentView};
 use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::schema::Collections;
+use crate::small_map::SmallMap;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
-use crate::transaction::Transaction;
-use crate::{Clock, ClockError, Collection, Dot, Name, ReplicaId, VersionVector};
+use crate::transaction::{Transaction, Written};
+use crate::{Change, Clock, ClockError, Collection, Dot, Hlc, Name, ReplicaId, VersionVector};
+use clocks::Time;
 use merge::Merge;
 
 /// A replica of a namespace over any [`Store`].
@@ -76,6 +110,16 @@ pub struct Replica<S> {
     limits: Limits,
     /// What happened since the last [`Replica::take_events`]; `None` while nobody asks.
     events: Option<Vec<ChangeEvent>>,
+    /// `None` for a replica that asks nobody for the time, and parks nothing.
+    time: Option<Time>,
+    /// The run that has begun, until it is written down.
+    run: Option<u64>,
+    /// The peers with whom a session is open here.
+    present: SmallMap<Life, contact::Present>,
+    /// Own transactions that a durable peer has acknowledged to this process.
+    kept: u64,
+    /// When the time of a commit was marked last.
+    marked_ms: Option<u64>,
 }
 
 /// A commit that took effect.
@@ -87,6 +131,15 @@ pub struct Committed<T> {
     pub dot: Option<Dot>,
     /// How sure it is.
     pub durability: Durability,
+}
+
+/// What a transaction comes to.
+struct Plan<T> {
+    value: T,
+    change: Change,
+    /// What the clock says afterwards.
+    clock: Hlc,
+    written: Vec<Written>,
 }
 
 /// A commit that did not take effect. Nothing was changed.
@@ -106,7 +159,17 @@ pub enum CommitError<E> {
 impl<S: Store> Replica<S> {
     /// A replica of what the store holds.
     pub fn new(store: S) -> Self {
-        Self { store, collections: Collections::default(), limits: Limits::DEFAULT, events: None }
+        Self {
+            store,
+            collections: Collections::default(),
+            limits: Limits::DEFAULT,
+            events: None,
+            time: None,
+            run: None,
+            present: SmallMap::new(),
+            kept: 0,
+            marked_ms: None,
+        }
     }
 
     /// Declares a collection, or declares it anew. Stored state does not change.
@@ -147,43 +210,83 @@ impl<S: Store> Replica<S> {
         durability: Durability,
         edit: impl FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     ) -> Result<Committed<T>, CommitError<E>> {
-        let Self { store, collections, limits, events } = self;
-        let commit = |store: &mut S| -> Result<_, CommitError<E>> {
-            let mut head = store.head()?;
+        self.tick(now_ms)?;
+        let horizon = self.horizon();
+        let now_ms = horizon.map_or(now_ms, |horizon| horizon.now_ms);
+        self.write(durability, now_ms, |store, collections, limits, head| {
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
-            let ours = Subscription::read(store)?;
-            let was_partial = ours.generation > 0;
-            let mut transaction =
-                Transaction::new(store, collections, limits, clock.tick(now_ms)?, was_partial);
+            let began = clock.tick(now_ms)?;
+            let latest = horizon.map_or(Hlc::MAX, |horizon| horizon.bound.latest(began.stamp.hlc));
+            let was_partial = scoped::was_partial(store, &mut None)?;
+            let mut transaction = Transaction::new(store, collections, limits, began, latest, was_partial);
             let value = edit(&mut transaction).map_err(CommitError::Aborted)?;
-            let (change, written) = transaction.finish();
+            let (change, written) = transaction.finish()?;
+            // A stamp that had to follow others beyond the bound is this transaction's alone.
+            let clock = if change.stamp.hlc <= latest { change.stamp.hlc } else { began.stamp.hlc };
+            Ok(Plan { value, change, clock, written })
+        })
+    }
+
+    /// Writes what `plan` says, as one transaction, or nothing if that is nothing.
+    fn write<T, E: From<StoreError>>(
+        &mut self,
+        durability: Durability,
+        now_ms: u64,
+        plan: impl FnOnce(&mut S, &Collections, &Limits, &Head) -> Result<Plan<T>, E>,
+    ) -> Result<Committed<T>, E> {
+        let Self { store, collections, limits, events, run, kept, marked_ms, .. } = self;
+        let marks = marked_ms.is_none_or(|last| now_ms.abs_diff(last) >= marks::APART_MS);
+        let write = |store: &mut S| -> Result<_, E> {
+            let mut head = store.head()?;
+            let Plan { value, change, clock, written } = plan(store, collections, limits, &head)?;
             if written.is_empty() {
                 return Ok((Committed { value, dot: None, durability }, None));
             }
-            clock.adopt(&change);
-            (head.counter, head.hlc) = (clock.counter(), clock.hlc());
-            let follows = head.follows;
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            if let Some(run) = *run {
+                runs::enter(store, &head, run)?;
+            }
+            (head.counter, head.hlc) = (change.counter, clock);
+            let (follows, own) = (head.follows, head.replica);
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), None);
             if follows {
                 merge.keep_replaced();
             }
+            let ours = Subscription::read(store)?;
+            let partial = (ours.generation > 0).then_some(ours.scope);
             for one in written {
                 if one.restored {
                     merge.document(store, &one.address, Arc::default(), Document::new())?;
                 }
-                if was_partial {
-                    scoped::written(store, &ours.scope, &one.address)?;
+                if let Some(scope) = &partial {
+                    scoped::written(store, scope, &one.address)?;
                 }
-                let after = merge.document(store, &one.address, one.before, one.delta)?;
-                debug_assert_eq!(*after, one.after, "a local write is the merge of its delta");
+                totals::keep(store, own, *kept, &one.address, &one.before, &one.delta)?;
+                let shown = merge.document(store, &one.address, one.before, one.delta)?;
+                debug_assert!(
+                    one.after.is_none_or(|after| after == *shown),
+                    "what a local write shows is the merge of its delta"
+                );
+            }
+            if merge.is_empty() {
+                // All of it lost against what is parked. The dot is taken all the same, and peers have to hear of it.
+                merge.append(store)?;
             }
             let replaced = merge.take_replaced();
             let event = merge.finish(store, Origin::Local(change.dot()))?;
             undo::keep(store, head.sequence, &replaced)?;
+            if marks {
+                marks::set(store, head.sequence, now_ms)?;
+            }
             store.set_head(&head)?;
             Ok((Committed { value, dot: Some(change.dot()), durability }, event))
         };
-        let (committed, event) = transact(store, Access::Write, durability, commit)?;
+        let (committed, event) = transact(store, Access::Write, durability, write)?;
+        if committed.dot.is_some() {
+            *run = None;
+            if marks {
+                *marked_ms = Some(now_ms);
+            }
+        }
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
@@ -196,9 +299,13 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn read(&mut self, collection: impl Into<Name>, id: DocumentId) -> Result<DocumentView, StoreError> {
         let address = Address { collection: collection.into(), id };
-        let found =
-            transact(&mut self.store, Access::Read, Durability::Visible, |store| store.document(&address))?;
-        Ok(DocumentView::new(found.unwrap_or_default(), self.collections.get_shared(&address.collection)))
+        let (found, parked) = transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let state = store.document(&address)?.unwrap_or_default();
+            let (shown, parked) = park::shown(store, &address, &state)?;
+            Ok::<_, StoreError>((shown, parked.map(|parked| (state, parked))))
+        })?;
+        let view = DocumentView::new(found, self.collections.get_shared(&address.collection));
+        Ok(self.withholding(view, parked))
     }
 
     /// Reads a state that is kept elsewhere as a document of a collection.
@@ -220,16 +327,30 @@ impl<S: Store> Replica<S> {
         let schema = self.collections.get_shared(&name);
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let (mut found, mut after) = (Vec::new(), after);
+            let anything_parked = store.has_parked()?;
             // Deleted documents are skipped, so it may take more than one look.
             while found.len() < limit {
                 let next = store.collection_after(&name, after, limit - found.len())?;
                 let Some((last, _)) = next.last() else { break };
                 after = Some(*last);
-                let views =
-                    next.into_iter().map(|(id, state)| (id, DocumentView::new(state, schema.clone())));
-                found.extend(views.filter(|(_, view)| view.exists()));
+                for (id, state) in next {
+                    let mut parked = None;
+                    let mut shown = state.clone();
+                    if anything_parked {
+                        let address = Address { collection: name.clone(), id };
+                        (shown, parked) = park::shown(store, &address, &state)?;
+                    }
+                    let view = DocumentView::new(shown, schema.clone());
+                    if view.exists() {
+                        found.push((id, view, parked.map(|parked| (state, parked))));
+                    }
+                }
             }
             Ok(found)
+        })
+        .map(|found: Vec<_>| {
+            let views = found.into_iter();
+            views.map(|(id, view, parked)| (id, self.withholding(view, parked))).collect()
         })
     }
 
@@ -263,6 +384,22 @@ impl<S: Store> Replica<S> {
                 seen.raise(Dot::new(head.replica, head.counter));
             }
             Ok(seen)
+        })
+    }
+
+    /// The last transaction of a replica that was seen with all before it; 0 for none. [`Replica::seen`] for one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn seen_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
+        transact(&mut self.store, Access::Read, Durability::Visible, |store| {
+            let head = store.head()?;
+            if head.replica == replica {
+                return Ok(head.counter);
+            }
+            let mut seen = alloc::vec![Dot::new(replica, store.context_of(replica)?)];
+            reject::vouched_for(store, &mut seen)?;
+            Ok(seen.first().map_or(0, |dot| dot.counter))
         })
     }
 
@@ -325,8 +462,12 @@ pub fn renew_identity<S: Store>(
     for peer in store.peers()?.into_iter().filter(|peer| peer.acked > 0) {
         store.set_peer(&PeerRecord { acked: 0, ..peer })?;
     }
+    let was = head.replica;
     (head.replica, head.life, head.counter, head.offered) = (replica, life, 0, 0);
-    store.set_head(head)
+    store.set_head(head)?;
+    contact::start_again(store)?;
+    runs::start_again(store, head)?;
+    renewals::note(store, Renewal { was, now: replica, at_ms: None, reissued: 0, miscounted: false })
 }
 
 /// Runs `work` in a transaction: committed when it succeeds, rolled back when it fails or panics.

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use super::Judgement;
+use super::beyond::is_beyond;
 use crate::codec::{DecodeError, Reader, put_bytes, put_refusal, put_unsigned, read_refusal};
 use crate::document::{Address, Document, DocumentId};
 use crate::refusal::{Judge, Proposal, Refusal, RefusedChange};
@@ -15,6 +16,9 @@ use crate::{Dot, Name, ReplicaId};
 
 /// Documents that the refusals name that one peer has not heard of yet.
 pub(crate) const MAX_REFUSED_DOCUMENTS: u64 = 100_000;
+
+/// The code of the refusal of a change that stands in our own name, or marks one that does, and is none of ours.
+const NOT_OURS: u16 = 409;
 
 /// What was decided of the changes of a checkpoint.
 #[derive(Debug, Default)]
@@ -33,11 +37,21 @@ impl Verdicts {
         Judgement { judge, may_read, .. }: Judgement<'_>,
         documents: &[(Address, Document)],
     ) -> Result<(), StoreError> {
+        let head = store.head()?;
+        let own = Dot::new(head.replica, head.counter);
         for (address, delta) in documents {
             let visible = may_read(address);
             let mut present = SmallSet::new();
             delta.visit(&mut |_, cell| {
-                present.insert(cell.set_by().dot(), ());
+                let dot = cell.set_by().dot();
+                present.insert(dot, ());
+                // From a peer that is not believed it proves nothing of us, so it is no reason to stop.
+                if is_beyond(own, &cell) {
+                    self.refused.insert(
+                        dot,
+                        Refusal::new(NOT_OURS, "it is in the name of the server, which never wrote it"),
+                    );
+                }
             });
             for (dot, ()) in present.iter() {
                 self.documents.or_default(dot).insert(address.clone(), ());

@@ -7,10 +7,11 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::beyond::any_beyond;
 use super::exchange::{Applied, ApplyError, check_session, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
-use super::{Replica, transact, undo};
+use super::{Replica, shown_instead, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_refusal, read_refusal};
 use crate::document::{Address, Document};
 use crate::event::Origin;
@@ -45,22 +46,30 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
     pub fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<Applied, ApplyError> {
-        let Self { store, collections, limits, events } = self;
+        let horizon = self.horizon();
+        let Self { store, collections, limits, events, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if store.staged(withdrawal.peer, 0)?.is_some() {
                 check_session(store, withdrawal.peer, withdrawal.session)?;
             }
             let mut head = store.head()?;
             let (before, own) = (head.sequence, head.replica);
-            let mut merge = Merge::new(&mut head, collections, events.is_some());
+            let last = Dot::new(own, head.counter);
+            let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let mut instead: SmallMap<Address, Document> = SmallMap::new();
             let mut index = 0;
             while let Some(documents) = staged(store, withdrawal.peer, index, limits)? {
+                if any_beyond(last, &documents) {
+                    return Err(ApplyError::Forked);
+                }
                 collect(&mut instead, documents);
                 index += 1;
             }
             if index > 0 {
                 store.clear_staged(withdrawal.peer)?;
+            }
+            if any_beyond(last, &withdrawal.documents) {
+                return Err(ApplyError::Forked);
             }
             collect(&mut instead, withdrawal.documents);
             // The peer has not taken what is restored; it belongs to earlier steps, which the peer has yet to ask for.
@@ -71,12 +80,19 @@ impl<S: Store> Replica<S> {
             for (address, delta) in instead {
                 let state = store.document(&address)?.unwrap_or_default();
                 let mut dots = SmallSet::new();
-                state.visit(&mut |_, cell| {
-                    let dot = cell.set_by().dot();
-                    if withdrawal.refused.contains_key(&dot) {
-                        dots.insert(dot, ());
-                    }
-                });
+                let mut seek = |document: &Document| {
+                    document.visit(&mut |_, cell| {
+                        let dot = cell.set_by().dot();
+                        if withdrawal.refused.contains_key(&dot) {
+                            dots.insert(dot, ());
+                        }
+                    });
+                };
+                seek(&state);
+                // What is shown in place of something parked is in no state.
+                if let Some(shown) = shown_instead(store, &address, &state)? {
+                    seek(&shown);
+                }
                 for (dot, ()) in dots.iter() {
                     kept.or_default(dot).push((address.clone(), state.clone()));
                 }

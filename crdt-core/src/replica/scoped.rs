@@ -18,11 +18,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::refuse::damaged;
-use super::{Replica, loading, transact};
+use super::{Replica, loading, park, transact};
 use crate::codec::{Dictionary, Reader, decode_batch, encode_batch, put_bytes, put_unsigned};
 use crate::document::{Address, CellKind, Document, DocumentId};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, Origin};
 use crate::limits::{LimitExceeded, Limits};
+use crate::reconcile::Summary;
 use crate::scope::Scope;
 use crate::small_map::SmallSet;
 use crate::store::{Access, Durability, Head, Life, LogRecord, PeerRecord, Store, StoreError};
@@ -121,6 +122,8 @@ pub struct Asked {
     pub cursor: u64,
     /// What the cursor stands for, when that is less than the scope.
     pub known: Option<Scope>,
+    /// A first sync of ours has not come to its end.
+    pub loading: bool,
 }
 
 impl<S: Store> Replica<S> {
@@ -181,7 +184,8 @@ impl<S: Store> Replica<S> {
                     (cursor, known) = (peer.cursor, Some(of_scope));
                 }
             }
-            Ok::<_, StoreError>(Asked { subscription, number, cursor, known })
+            let loading = loading::serves(store)?.loading;
+            Ok::<_, StoreError>(Asked { subscription, number, cursor, known, loading })
         })?;
         if asked.number != rights {
             let mut note = rights.to_be_bytes().to_vec();
@@ -234,6 +238,8 @@ impl<S: Store> Replica<S> {
                     }
                 }
                 if count > 0 {
+                    // Sums of a part are compared with nobody; those of everything are made anew.
+                    Summary::void(store)?;
                     append_empty(store, &mut head)?;
                     let evictions = ours.evictions + 1;
                     Subscription { evictions, ..ours }.write(store)?;
@@ -303,21 +309,24 @@ fn next_outside<S: Store>(
     Ok(Some(outside))
 }
 
-/// Takes a document out of the store, as if it had never been there; but what was counted here is kept.
+/// Takes a document out of the store, as if it had never been there; but what was counted here is kept. Gives what it
+/// showed.
 fn evict<S: Store>(
     store: &mut S,
     head: &mut Head,
     address: &Address,
 ) -> Result<Option<Arc<Document>>, StoreError> {
     let Some(document) = store.document(address)? else { return Ok(None) };
+    let (shown, _) = park::shown(store, address, &document)?;
     head.root = head.root.minus(document.fingerprint(&head.namespace, address));
     if let Some(counted) = counted_here(&document, head.replica) {
         let mut note = Vec::new();
         encode_batch(&mut note, &mut Dictionary::new(), [(address, &counted)]);
         store.set_note(&address_key(TALLY, address), Some(&note))?;
     }
+    park::forget(store, address)?;
     store.remove_document(address)?;
-    Ok(Some(document))
+    Ok(Some(shown))
 }
 
 /// What this replica counted in a document; and what tells that the document is there, or its next count would take it for
@@ -359,6 +368,11 @@ pub(super) fn take_counted<S: Store>(
         store.set_note(&address_key(TALLY, address), None)?;
     }
     Ok(counted)
+}
+
+/// Whether something is noted that was counted in a document that is not there.
+pub(super) fn any_counted<S: Store>(store: &mut S) -> Result<bool, StoreError> {
+    Ok(!store.notes_after(TALLY, &[], 1)?.is_empty())
 }
 
 /// Whether something may have been evicted here; remembers the answer.

@@ -118,6 +118,22 @@ pub(super) fn confirm<S: Store>(store: &mut S, sequence: u64) -> Result<(), Stor
     Ok(())
 }
 
+/// Says all notes anew: the changes and cells of some have another name from now on.
+pub(super) fn rename<S: Store>(
+    store: &mut S,
+    mut name: impl FnMut(&mut S, Dot, Vec<(Address, Document)>) -> Result<Noted, StoreError>,
+) -> Result<(), StoreError> {
+    let mut last = Vec::new();
+    while let Some((key, note)) = store.notes_after(PREFIX, &last, 1)?.pop() {
+        let (dot, documents) = read(&note)?;
+        let (dot, documents) = name(store, dot, documents)?;
+        let batch: Vec<_> = documents.iter().map(|(address, document)| (address, document.clone())).collect();
+        put(store, &key, dot, &batch)?;
+        last = key;
+    }
+    Ok(())
+}
+
 /// All notes, to be carried to a store that goes on from this one's state.
 pub(super) fn all<S: Store>(store: &mut S) -> Result<Vec<Note>, StoreError> {
     store.notes_after(PREFIX, &[], usize::MAX)
@@ -157,7 +173,10 @@ fn put<S: Store>(
     store.set_note(key, Some(&note))
 }
 
-fn read(note: &[u8]) -> Result<(Dot, Vec<(Address, Document)>), StoreError> {
+/// A change, and the cells that it replaced.
+pub(super) type Noted = (Dot, Vec<(Address, Document)>);
+
+fn read(note: &[u8]) -> Result<Noted, StoreError> {
     let mut reader = Reader::new(note);
     let replica = ReplicaId::from_bytes(reader.array("a replica id").map_err(damaged)?);
     let dot = Dot::new(replica, reader.unsigned("a counter").map_err(damaged)?);

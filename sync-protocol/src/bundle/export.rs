@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use crdt_core::codec::{Dictionary, encode_batch};
 use crdt_core::{
-    Address, Document, Dot, Head, Position, Replica, ReplicaId, Store, StoreError, VersionVector,
+    Address, Document, Dot, Head, PeerRecord, Position, Replica, ReplicaId, Store, StoreError, Trail,
+    VersionVector,
 };
 
 use super::format::{Acks, Base, End, Header, MAX_ACKS};
@@ -76,8 +77,8 @@ pub fn export(
     out: impl Write,
     now_ms: u64,
 ) -> Result<Exported, ExportError> {
+    let Plan { head, trail, base, acks } = replica.with(|replica| plan(replica, audience))?;
     let serves = replica.with(Replica::serves)?;
-    let (head, base, acks) = replica.with(|replica| plan(replica, audience))?;
     if head.follows {
         return Err(ExportError::Follows);
     }
@@ -87,6 +88,7 @@ pub fn export(
         replica: head.replica,
         life: head.life,
         written_ms: now_ms,
+        trail,
         base,
         acks,
     };
@@ -131,8 +133,15 @@ pub fn export(
 }
 
 /// From where on, and what is told of peers.
-fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<(Head, Base, Acks), ExportError> {
-    let (head, peers, serves) = (replica.head()?, replica.peers()?, replica.serves()?);
+struct Plan {
+    head: Head,
+    trail: Trail,
+    base: Base,
+    acks: Acks,
+}
+
+fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<Plan, ExportError> {
+    let ((head, trail), peers, serves) = (replica.introduction()?, replica.peers()?, replica.serves()?);
     if serves.loading {
         return Err(ExportError::Loading);
     }
@@ -152,8 +161,11 @@ fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<(Head, Bas
         }
     };
     let told = peers.iter().filter(|peer| peer.cursor > 0 && is_addressee(peer.replica));
-    let acks = told.map(|peer| (peer.life, peer.cursor)).take(MAX_ACKS).collect();
-    Ok((head, base, acks))
+    let mut acks = Acks::new();
+    for PeerRecord { life, .. } in told.take(MAX_ACKS) {
+        acks.push((*life, replica.remembered(*life)?));
+    }
+    Ok(Plan { head, trail, base, acks })
 }
 
 struct CellWriter<W> {

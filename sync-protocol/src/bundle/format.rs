@@ -1,14 +1,15 @@
 //! What the first and the last frame of a bundle say. `PROTOCOL.md` has them in tables.
 
 use crdt_core::codec::{DecodeError, Reader, put_unsigned};
-use crdt_core::{Dot, Fingerprint, Life, ReplicaId};
+use crdt_core::{Dot, Fingerprint, Life, Memory, ReplicaId, Trail};
 
-use crate::message::{put_dots, read_dots};
+use crate::message::{put_dots, put_memory, put_trail, read_dots, read_memory, read_trail};
 
 /// Peers whose cursors a bundle tells.
 pub(super) const MAX_ACKS: usize = 200;
 
-pub(super) type Acks = Vec<(Life, u64)>;
+/// What is remembered of peers: how far the exporter has come with them, and in which run they were.
+pub(super) type Acks = Vec<(Life, Memory)>;
 
 /// What an importer must have for the bundle to leave no gap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) struct Header {
     pub(super) replica: ReplicaId,
     pub(super) life: Life,
     pub(super) written_ms: u64,
+    /// The runs of that life.
+    pub(super) trail: Trail,
     pub(super) base: Base,
     /// How far into the change orders of these lives the exporter has durably applied: what spares them the next bundle
     /// from the start.
@@ -46,12 +49,18 @@ const POSITION: u8 = 0;
 const SEEN: u8 = 1;
 
 impl Header {
+    /// What is remembered of a life.
+    pub(super) fn memory(&self, of: Life) -> Option<&Memory> {
+        self.acks.iter().find(|(life, _)| *life == of).map(|(_, memory)| memory)
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&self.namespace);
         out.extend_from_slice(self.replica.as_bytes());
         out.extend_from_slice(&self.life.0.to_le_bytes());
         put_unsigned(&mut out, self.written_ms);
+        put_trail(&mut out, &self.trail);
         match &self.base {
             Base::Position(sequence) => {
                 out.push(POSITION);
@@ -63,9 +72,9 @@ impl Header {
             }
         }
         put_unsigned(&mut out, self.acks.len() as u64);
-        for (life, cursor) in &self.acks {
+        for (life, memory) in &self.acks {
             out.extend_from_slice(&life.0.to_le_bytes());
-            put_unsigned(&mut out, *cursor);
+            put_memory(&mut out, memory);
         }
         out
     }
@@ -76,6 +85,7 @@ impl Header {
         let replica = ReplicaId::from_bytes(reader.array("a replica id")?);
         let life = read_life(&mut reader)?;
         let written_ms = reader.unsigned("a time")?;
+        let trail = read_trail(&mut reader)?;
         let base = match reader.byte("what a bundle follows")? {
             POSITION => Base::Position(reader.unsigned("a sequence")?),
             SEEN => Base::Seen(read_dots(&mut reader)?),
@@ -87,10 +97,10 @@ impl Header {
         }
         let mut acks = Vec::with_capacity(count);
         for _ in 0..count {
-            acks.push((read_life(&mut reader)?, reader.unsigned("a cursor")?));
+            acks.push((read_life(&mut reader)?, read_memory(&mut reader)?));
         }
         reader.finish()?;
-        Ok(Self { namespace, replica, life, written_ms, base, acks })
+        Ok(Self { namespace, replica, life, written_ms, trail, base, acks })
     }
 }
 
@@ -126,18 +136,23 @@ mod tests {
     #[test]
     fn first_and_last_frame_round_trip_and_are_refused_when_cut_or_padded() {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
+        let known = |cursor| {
+            let trail = Trail { number: u64::MAX, runs: vec![7; 4] };
+            Memory { trail, claimed: cursor, cursor }
+        };
         let header = |base, acks| Header {
             namespace: [3; 16],
             replica: ReplicaId::from_u64(5),
             life: Life(u64::MAX),
             written_ms: u64::MAX,
+            trail: Trail { number: 3, runs: vec![1, u32::MAX] },
             base,
             acks,
         };
         for header in [
-            header(Base::Position(300), vec![(Life(1), 2), (Life(3), u64::MAX)]),
+            header(Base::Position(300), vec![(Life(1), known(2)), (Life(3), known(u64::MAX))]),
             header(Base::Seen(Vec::new()), Vec::new()),
-            header(Base::Seen(dots.clone()), vec![(Life(1), 2)]),
+            header(Base::Seen(dots.clone()), vec![(Life(1), known(2))]),
         ] {
             let bytes = header.encode();
             assert_eq!(Header::decode(&bytes), Ok(header));
@@ -158,8 +173,9 @@ mod tests {
             replica: ReplicaId::from_u64(5),
             life: Life(1),
             written_ms: 0,
+            trail: Trail::default(),
             base: Base::Position(0),
-            acks: (0..count).map(|n| (Life(n), n)).collect(),
+            acks: (0..count).map(|n| (Life(n), Memory { cursor: n, ..Memory::default() })).collect(),
         };
         assert!(Header::decode(&acks(MAX_ACKS as u64).encode()).is_ok());
         assert!(Header::decode(&acks(MAX_ACKS as u64 + 1).encode()).is_err());

@@ -5,8 +5,8 @@ use std::io::{self, BufReader, Read};
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crdt_core::{
-    ApplyError, Checkpoint, Dot, Fingerprint, Head, Life, Limits, Replica, ReplicaId, RunPart, Store,
-    StoreError,
+    ApplyError, Checkpoint, Dot, Fingerprint, Fork, Head, Life, Limits, Memory, Renewal, Replica, ReplicaId,
+    RunPart, Spare, Store, StoreError,
 };
 
 use super::format::{Base, End, Header};
@@ -30,6 +30,8 @@ pub struct Imported {
     pub missing: Option<Missing>,
     /// After the import this store holds the same as the writer did.
     pub in_sync: bool,
+    /// This store turned out to be a copy, or to have been set back, and goes on under another id.
+    pub renewed: Option<Renewal>,
 }
 
 /// What is missing before a bundle. Its cells were merged all the same; import what is missing, or a bundle
@@ -96,8 +98,13 @@ pub enum ImportError {
     /// It was written by a member, intact, and yet cannot be read.
     #[error("the bundle cannot be read: {0}")]
     Decode(#[from] DecodeError),
-    /// The writer has seen more of us than we know ourselves: this store was restored or copied. Renew its identity, then
-    /// import again.
+    /// The bundle proves that this store was restored or copied. It goes on under another id now, and what it wrote since
+    /// then was issued again. Nothing of the bundle was imported: import it again.
+    #[error(
+        "this database is a copy or was restored, and has got an identity of its own now; import the bundle again"
+    )]
+    Renewed(Renewal),
+    /// The same, without an id to go on with. Renew the identity, then import again.
     #[error(
         "the bundle's writer has seen more of this replica than it has itself; renew its identity and import again"
     )]
@@ -133,47 +140,102 @@ impl From<ApplyError> for ImportError {
 /// # Errors
 /// [`ImportError`]; nothing is changed.
 pub fn import(replica: &mut impl Endpoint, source: impl Read) -> Result<Imported, ImportError> {
+    replica.with(|replica| import_into(replica, source, None))
+}
+
+/// As [`import`]; and if the bundle proves that this store was copied or set back, it goes on under the spare id. As a rule
+/// the beginning of the bundle proves it; then it is imported after that.
+///
+/// # Errors
+/// [`ImportError`]. With [`ImportError::Renewed`] only the end of the bundle proved it: import it again.
+pub fn import_or_heal(
+    replica: &mut impl Endpoint,
+    source: impl Read,
+    spare: Spare,
+    now_ms: u64,
+) -> Result<Imported, ImportError> {
     replica.with(|replica| {
-        let (head, limits) = (replica.head()?, *replica.limits());
-        if head.follows {
-            return Err(ImportError::Follows);
+        let imported = import_into(replica, source, Some((spare, now_ms)));
+        if !matches!(imported, Err(ImportError::Forked)) || replica.head()?.replica == spare.replica {
+            return imported;
         }
-        let mut frames = FrameReader::new(BufReader::new(source), &head.namespace, limits.message_bytes)?;
-        let header = read_header(&mut frames, &head)?;
-        let missing = missing(replica, &head, &header)?;
-        let scope = replica.peer(header.life)?.map_or(0, |peer| peer.scope);
-        let number = replica.scope_number(header.life)?;
-        let claims = missing.is_none();
-        let (dictionary, read, reached) = (Dictionary::new(), 0, (0, Fingerprint::EMPTY));
-        let mut bundle = Bundle {
-            frames,
-            header: &header,
-            head: &head,
-            limits,
-            claims,
-            number,
-            scope,
-            dictionary,
-            read,
-            reached,
-        };
-        let applied = replica.apply_run(|| bundle.next())?;
-        let (sequence, root) = bundle.reached;
-        // A cursor beyond what was our head is one into a history that this store has lost.
-        let ack = header.acks.iter().find(|(life, cursor)| *life == head.life && *cursor <= head.sequence);
-        if let Some((_, cursor)) = ack {
-            replica.acknowledged(header.life, header.replica, *cursor)?;
-        }
-        Ok(Imported {
-            replica: header.replica,
-            life: header.life,
-            written_ms: header.written_ms,
-            cells: applied.cells,
-            sequence,
-            missing,
-            in_sync: replica.head()?.root == root,
-        })
+        let fork = replica.forked(None)?;
+        Err(ImportError::Renewed(replica.heal(fork, spare, now_ms)?))
     })
+}
+
+fn import_into<S: Store>(
+    replica: &mut Replica<S>,
+    source: impl Read,
+    spare: Option<(Spare, u64)>,
+) -> Result<Imported, ImportError> {
+    let ((mut head, _), limits) = (replica.introduction()?, *replica.limits());
+    if head.follows {
+        return Err(ImportError::Follows);
+    }
+    let mut frames = FrameReader::new(BufReader::new(source), &head.namespace, limits.message_bytes)?;
+    let header = read_header(&mut frames, &head)?;
+    let renewed = if let Some((spare, now_ms)) = spare {
+        let fork = find_fork(replica, &head, &header)?;
+        fork.map(|fork| replica.heal(fork, spare, now_ms)).transpose()?
+    } else {
+        if let Base::Seen(dots) = &header.base {
+            check_fork(&head, dots)?;
+        }
+        None
+    };
+    if renewed.is_some() {
+        head = replica.head()?;
+    }
+    let missing = missing(replica, &head, &header)?;
+    let scope = replica.peer(header.life)?.map_or(0, |peer| peer.scope);
+    let number = replica.scope_number(header.life)?;
+    let claims = missing.is_none();
+    let (dictionary, read, reached) = (Dictionary::new(), 0, (0, Fingerprint::EMPTY));
+    let mut bundle = Bundle {
+        frames,
+        header: &header,
+        head: &head,
+        limits,
+        claims,
+        number,
+        scope,
+        dictionary,
+        read,
+        reached,
+    };
+    let applied = replica.apply_run(&header.trail, || bundle.next())?;
+    let (sequence, root) = bundle.reached;
+    // A cursor beyond our head is one into a history that this store has lost.
+    if let Some(memory) = header.memory(head.life).filter(|memory| memory.cursor <= head.sequence) {
+        replica.acknowledged(header.life, header.replica, memory.cursor)?;
+    }
+    Ok(Imported {
+        replica: header.replica,
+        life: header.life,
+        written_ms: header.written_ms,
+        cells: applied.cells,
+        sequence,
+        missing,
+        in_sync: replica.head()?.root == root,
+        renewed,
+    })
+}
+
+/// What the beginning of a bundle says about our own history.
+fn find_fork<S: Store>(
+    replica: &mut Replica<S>,
+    head: &Head,
+    header: &Header,
+) -> Result<Option<Fork>, StoreError> {
+    let mut seen = 0;
+    if let Base::Seen(dots) = &header.base {
+        seen = dots.iter().find(|dot| dot.replica == head.replica).map_or(0, |dot| dot.counter);
+    }
+    // What was once written here comes back: its runs are to be ours.
+    let own = Memory { trail: header.trail.clone(), ..Memory::default() };
+    let known = if header.life == head.life { Some(&own) } else { header.memory(head.life) };
+    replica.fork(known.unwrap_or(&Memory::default()), seen)
 }
 
 fn read_header<R: Read>(frames: &mut FrameReader<R>, head: &Head) -> Result<Header, ImportError> {
@@ -184,11 +246,7 @@ fn read_header<R: Read>(frames: &mut FrameReader<R>, head: &Head) -> Result<Head
     if kind != Kind::Header {
         return Err(ImportError::Damaged);
     }
-    let header = Header::decode(&body)?;
-    if let Base::Seen(dots) = &header.base {
-        check_fork(head, dots)?;
-    }
-    Ok(header)
+    Ok(Header::decode(&body)?)
 }
 
 /// Whoever has seen more of us than we did ourselves knows of transactions that this store has lost.

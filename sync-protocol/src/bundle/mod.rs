@@ -8,7 +8,7 @@
 //! | | |
 //! |---|---|
 //! | [`export`], [`For`] | writes a bundle, for anyone or from where a peer is |
-//! | [`import`], [`Imported`], [`Missing`] | takes one in, in one transaction or not at all |
+//! | [`import`], [`import_or_heal`], [`Imported`], [`Missing`] | takes one in, in one transaction or not at all |
 //! | `frames.rs` | the frames of the file and the check at the end of each |
 //! | `format.rs` | what the first and the last frame say |
 //!
@@ -45,7 +45,7 @@ mod import;
 mod tests;
 
 pub use export::{ExportError, Exported, For, export};
-pub use import::{ImportError, Imported, Missing, import};
+pub use import::{ImportError, Imported, Missing, import, import_or_heal};
 
 /// The version of the bundles that this version writes and reads.
 pub const BUNDLE_VERSION: u8 = 1;

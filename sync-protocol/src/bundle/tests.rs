@@ -28,7 +28,16 @@ fn replica(number: u64) -> Replica<MemoryStore> {
 
 fn header(base: Base) -> Vec<u8> {
     let (replica, life, namespace) = (ReplicaId::from_u64(1), Life(1), *namespace().id());
-    Header { namespace, replica, life, written_ms: 0, base, acks: Vec::new() }.encode()
+    Header {
+        namespace,
+        replica,
+        life,
+        written_ms: 0,
+        trail: crdt_core::Trail::default(),
+        base,
+        acks: Vec::new(),
+    }
+    .encode()
 }
 
 fn end(frames: u64, sequence: u64, context: Vec<Dot>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //!
 //! It reads while it writes, so two sides that both have much to say do not stop each other. What waits to be sent is
 //! bounded: the session is asked for the next message only when the transport has room, and a peer that sends and does not
-//! read is no longer read when [`UNSENT_ACKS`] acknowledgements wait for it.
+//! read is no longer read after [`UNREAD`] changes.
 //!
 //! To end together, a side that has everything says so with a message of two bytes, which is not the session's: how many
 //! messages it has received. A side that hears its own number of sent messages and has nothing to say knows that both have
@@ -23,8 +23,8 @@ use super::{Endpoint, Messages, StreamError};
 use crate::EndReason;
 use crate::session::{Session, SessionEvent};
 
-/// So many acknowledgements may wait for a peer that does not read.
-const UNSENT_ACKS: u32 = 1024;
+/// So many changes are taken from a peer before it has to take something itself.
+const UNREAD: u32 = 1024;
 /// Steps with the store before other tasks get their turn.
 const STEPS: u32 = 32;
 /// How long to wait for the other side to close too.
@@ -122,6 +122,8 @@ pub async fn converse(
         }
     };
     talk.tell();
+    let now_ms = talk.now_ms();
+    talk.replica.with(|replica| talk.session.finish(replica, now_ms));
     result
 }
 
@@ -146,7 +148,8 @@ struct Talk<'t, E, M, F> {
     look: bool,
     /// Something was given to the transport and may not have left.
     dirty: bool,
-    unsent_acks: u32,
+    /// Changes that were taken since something was last given to the transport.
+    unread: u32,
     /// Messages of the session; modulo 2^16, as they are told.
     sent: u16,
     received: u16,
@@ -181,7 +184,7 @@ impl<'t, E: Endpoint, M: Messages, F: FnMut(SessionEvent)> Talk<'t, E, M, F> {
             last_moved: started,
             look: true,
             dirty: false,
-            unsent_acks: 0,
+            unread: 0,
             sent: 0,
             received: 0,
             said: None,
@@ -246,7 +249,7 @@ impl<'t, E: Endpoint, M: Messages, F: FnMut(SessionEvent)> Talk<'t, E, M, F> {
             };
             if let Some(message) = message {
                 self.sent = self.sent.wrapping_add(1);
-                self.unsent_acks = self.unsent_acks.saturating_sub(1);
+                self.unread = 0;
                 self.give(message)?;
                 moved = true;
             } else {
@@ -281,7 +284,7 @@ impl<'t, E: Endpoint, M: Messages, F: FnMut(SessionEvent)> Talk<'t, E, M, F> {
 
     /// Hears the next thing, when there is one. True when it did.
     fn hear(&mut self, cx: &mut Context<'_>) -> Result<bool, StreamError> {
-        if self.unsent_acks >= UNSENT_ACKS {
+        if self.unread >= UNREAD {
             return Ok(false);
         }
         let Poll::Ready(message) = self.line.poll_receive(cx)? else { return Ok(false) };
@@ -303,8 +306,8 @@ impl<'t, E: Endpoint, M: Messages, F: FnMut(SessionEvent)> Talk<'t, E, M, F> {
     fn tell(&mut self) {
         while let Some(event) = self.session.poll_event() {
             if matches!(event, SessionEvent::Applied { .. }) {
-                // Each makes the session acknowledge.
-                self.unsent_acks += 1;
+                // Each makes the session acknowledge, but what was told together may be acknowledged together.
+                self.unread = self.unread.saturating_add(1);
             }
             (self.events)(event);
         }

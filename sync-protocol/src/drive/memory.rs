@@ -26,7 +26,10 @@ pub fn exchange_in_memory<A: Store, B: Store>(
 ) -> Result<(Session, Session), ExchangeError> {
     // The two only have to differ from each other: nobody else hears what is said.
     let (mut at_a, mut at_b) = (Session::new(Config::new(1), now_ms), Session::new(Config::new(2), now_ms));
-    pump(&mut at_a, a, &mut at_b, b, now_ms)?;
+    let pumped = pump(&mut at_a, a, &mut at_b, b, now_ms);
+    at_a.finish(a, now_ms);
+    at_b.finish(b, now_ms);
+    pumped?;
     if at_a.is_settled() && at_b.is_settled() { Ok((at_a, at_b)) } else { Err(ExchangeError::Stalled) }
 }
 

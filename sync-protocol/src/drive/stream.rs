@@ -69,6 +69,7 @@ pub fn exchange(
             let _ = speak(session, replica, stream, &now_ms);
         }
     }
+    replica.with(|replica| session.finish(replica, now_ms()));
     result
 }
 
@@ -207,7 +208,7 @@ pub fn write_message(stream: &mut impl Write, message: &[u8]) -> io::Result<()> 
 /// Reads a message with its length before it; `None` for a length of zero.
 ///
 /// # Errors
-/// [`StreamError::Framing`] for a length beyond the limit, before anything is allocated for it; else those of the stream.
+/// [`StreamError::Framing`] for a length beyond the limit or not in its shortest form, before anything is allocated for it; else those of the stream.
 pub fn read_message(stream: &mut impl Read, limit: usize) -> Result<Option<Vec<u8>>, StreamError> {
     let mut len = 0usize;
     for shift in [0, 7, 14, 21] {
@@ -215,7 +216,8 @@ pub fn read_message(stream: &mut impl Read, limit: usize) -> Result<Option<Vec<u
         stream.read_exact(&mut byte)?;
         len |= usize::from(byte[0] & 0x7f) << shift;
         if byte[0] & 0x80 == 0 {
-            if len > limit {
+            let shortest = shift == 0 || byte[0] != 0;
+            if len > limit || !shortest {
                 return Err(StreamError::Framing);
             }
             let mut message = vec![0; len];

@@ -55,7 +55,8 @@ impl<S> Framed<S> {
                 // A length of zero is how a driver that takes turns ends its flight.
                 return Err(if at == 0 { StreamError::OtherDriver } else { StreamError::Framing });
             }
-            if len > self.limit {
+            let shortest = at == 0 || *byte != 0;
+            if len > self.limit || !shortest {
                 return Err(StreamError::Framing);
             }
             let (start, end) = (at + 1, at + 1 + len);
@@ -115,6 +116,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages for Framed<S> {
     }
 
     fn start_send(&mut self, message: Vec<u8>) -> Result<(), StreamError> {
+        // Of a slow reader something is always left, so what has left is not waited for to be everything.
+        if self.written >= WRITE_BYTES {
+            self.output.drain(..self.written);
+            self.written = 0;
+        }
         put_bytes(&mut self.output, &message);
         Ok(())
     }
@@ -127,5 +133,64 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Messages for Framed<S> {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         ready!(self.poll_write(cx))?;
         Poll::Ready(Ok(ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Nothing at first, and then as much as is said, so that there is always something left.
+    struct Slow {
+        turn: u32,
+    }
+
+    const MESSAGE: usize = 990;
+
+    impl AsyncRead for Slow {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.turn += 1;
+            let takes = self.turn > 40 && self.turn.is_multiple_of(2);
+            if takes { Poll::Ready(Ok(bytes.len().min(MESSAGE + 2))) } else { Poll::Pending }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_peer_that_reads_slowly_does_not_make_the_output_grow() {
+        let (mut line, mut cx) = (framed(Slow { turn: 0 }), Context::from_waker(Waker::noop()));
+        let mut sent = 0;
+        for _ in 0..20_000 {
+            if line.poll_ready(&mut cx).is_ready() {
+                line.start_send(vec![7; MESSAGE]).unwrap();
+                sent += 1;
+            }
+            let _ = line.poll_flush(&mut cx);
+            assert!(
+                line.output.len() <= 3 * WRITE_BYTES,
+                "{} bytes after {sent} messages",
+                line.output.len()
+            );
+        }
+        assert!(sent > 10_000, "{sent}");
     }
 }

@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::Dictionary;
 use crdt_core::{
-    Address, Document, Dot, FirstSync, Progress, Replica, ReplicaId, Scanned, Store, VersionVector,
+    Address, Applied, Document, Dot, FirstSync, Loading, Progress, Replica, ReplicaId, Scanned, Store,
+    VersionVector,
 };
 
+use super::Session;
 use super::outbound::{Batch, encode};
-use super::status::SessionError;
-use crate::message::{Message, Part};
+use super::status::{SessionError, SessionEvent};
+use crate::message::{Message, Part, Partial};
 
 /// Our side of a first sync of the peer.
 #[derive(Debug)]
@@ -84,7 +86,52 @@ impl Loader {
             }
         }
         let batch = encode(&mut Dictionary::new(), batch);
-        Message::Part(Part { of: self.of, progress: self.progress.clone(), batch: &batch }).encode()
+        let part = Part { of: self.of, progress: self.progress.clone(), batch: &batch };
+        Message::Partial(Partial::Part(part)).encode()
+    }
+}
+
+impl Session {
+    /// The peer holds nothing of others yet.
+    pub(super) fn load_asked<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        asked: FirstSync,
+        peer: ReplicaId,
+    ) -> Result<(), SessionError> {
+        let head = replica.head()?;
+        self.outbound.load(replica, asked, peer)?;
+        self.scopes.heard_load();
+        self.without_sums(&head);
+        Ok(())
+    }
+
+    /// Tells of a part of our first sync. What it changed here is not told by our change order.
+    pub(super) fn loaded<S: Store>(&mut self, replica: &mut Replica<S>, loaded: Option<(Applied, Loading)>) {
+        let Some((applied, Loading { documents, of })) = loaded else { return };
+        if let Some(sequence) = applied.sequence {
+            self.outbound.pass_untold(sequence);
+            if let Some(life) = self.noted {
+                replica.came_from(life, sequence);
+            }
+        }
+        self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint: false });
+        self.events.push_back(SessionEvent::Progress { documents, of });
+    }
+
+    /// Our first sync came to its end with a checkpoint of this peer, which has seen so much.
+    pub(super) fn finished_loading<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        applied: &Applied,
+        seen: Option<Vec<Dot>>,
+    ) {
+        let Some(position) = applied.loaded else { return };
+        if let Some(life) = self.noted.filter(|_| !applied.loaded_from_others) {
+            replica.came_from(life, position);
+        }
+        let seen = seen.filter(|_| self.scopes.peer_vouches()).unwrap_or_default();
+        self.outbound.loaded(position, applied.loaded_from_others.then_some(&seen));
     }
 }
 

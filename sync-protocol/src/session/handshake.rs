@@ -17,7 +17,7 @@ use crdt_core::{Fingerprint, Life, Namespace};
 
 use super::status::SessionError;
 use crate::door::{self, Authorize, Reads, Terms};
-use crate::message::{Hello, Message, Proof, Welcome};
+use crate::message::{Hello, Message, Proof, Restart, Welcome};
 use crate::seal::{Opened, Seal};
 
 /// The other side.
@@ -131,6 +131,19 @@ impl Peer {
     /// A life is only claimed, so what is remembered of one is remembered per life and person.
     pub(super) fn remember_as(&mut self, namespace: &Namespace, principal: &str) {
         self.hello.life = door::record(namespace, self.life, principal);
+    }
+
+    /// It goes on under another id, or says again who it is.
+    pub(super) fn adopt(&mut self, namespace: &Namespace, restart: Restart) {
+        let Restart { replica, life, root, sequence, trail } = restart;
+        (self.hello.replica, self.hello.life, self.life) = (replica, life, life);
+        (self.hello.root, self.root) = (root, root);
+        (self.hello.sequence, self.hello.trail) = (sequence, trail);
+        if let Some((rights, _)) = &self.admitted
+            && let Some(principal) = rights.principal()
+        {
+            self.hello.life = door::record(namespace, life, principal);
+        }
     }
 
     /// It has a guard, which may refuse changes.

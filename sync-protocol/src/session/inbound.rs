@@ -10,7 +10,7 @@ use crdt_core::{
 };
 
 use super::status::SessionError;
-use crate::message::{Checkpoint, Hello, MAX_VECTOR_ENTRIES, Part, Push, Refused, Want};
+use crate::message::{By, Checkpoint, Hello, Part, Push, Refused, Want};
 
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
@@ -28,10 +28,12 @@ pub(super) struct Inbound {
     /// The number of the last refusal that the peer announced, and of the last one that it told.
     refusals: (u64, u64),
     hold: Hold,
-    /// The peer may not read everything, so it is not told what we have seen: that names who wrote what is hidden.
-    keeps_seen: bool,
+    /// The peer may read everything.
+    reads_all: bool,
     /// Tells this session with the peer from others.
     session: u64,
+    /// Chunks of the present run were put aside.
+    has_staged: bool,
     /// Its changes are judged, so all of a run is looked at before any of it is taken.
     judges: bool,
     /// What we asked for.
@@ -63,31 +65,31 @@ impl Inbound {
     ) -> Result<Want, SessionError> {
         let head = replica.head()?;
         let asked = replica.asks(hello.life, scope)?;
-        let scope = asked.number;
+        let (scope, whole) = (asked.number, asked.subscription.scope.is_everything() && !asked.loading);
         self.scope = scope;
-        // A cursor says nothing about what was not to be read.
-        let peer = replica.peer(hello.life)?;
-        let known = asked.cursor;
         // A cursor beyond the peer's head is one into a history that the peer has lost.
-        self.cursor = if known <= hello.sequence { known } else { 0 };
-        let seen = replica.seen()?;
+        self.cursor = if asked.cursor <= hello.sequence { asked.cursor } else { 0 };
+        let peer = replica.peer(hello.life)?;
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
-        self.peer_counter = seen.get(hello.replica).max(claimed);
+        self.peer_counter = replica.seen_of(hello.replica)?.max(claimed);
         replica.begin_session(hello.life, session)?;
         self.session = session;
         self.asked = Some(asked);
         let new = self.cursor == 0 && hello.sequence > 0 && !self.judges;
         self.first_sync = if new { replica.first_sync(hello.life, scope)? } else { None };
-        let whole = !self.keeps_seen
+        // Whoever holds nothing lacks everything, and sums tell whoever may not read everything what is hidden. They are
+        // compared only by sides that hold everything and can pass it on.
+        let reconciles = self.cursor == 0
             && self.first_sync.is_none()
-            && self.cursor == 0
-            && seen.len() <= MAX_VECTOR_ENTRIES
-            && hello.root != head.root;
-        Ok(Want {
-            cursor: self.cursor,
-            seen_of_you: self.peer_counter,
-            seen: whole.then(|| seen.iter().collect()),
-        })
+            && self.reads_all
+            && scope == 0
+            && whole
+            && hello.root != head.root
+            && hello.sequence > 0
+            && head.sequence > 0;
+        let by = if reconciles { By::Reconciling } else { By::Cursor };
+        let memory = replica.remembered(hello.life)?;
+        Ok(Want { cursor: self.cursor, seen_of_you: self.peer_counter, memory, by })
     }
 
     /// What we asked for.
@@ -102,7 +104,7 @@ impl Inbound {
 
     /// A part of a first sync. `None` when it was put aside, because meanwhile another peer's has come to its end.
     pub(super) fn part<S: Store>(
-        &self,
+        &mut self,
         replica: &mut Replica<S>,
         peer: &Hello,
         part: Part<'_>,
@@ -124,6 +126,7 @@ impl Inbound {
         })?;
         if loaded.is_none() {
             replica.stage(peer.life, self.session, part.batch)?;
+            self.has_staged = true;
         }
         Ok(loaded)
     }
@@ -134,14 +137,16 @@ impl Inbound {
     }
 
     pub(super) fn chunk<S: Store>(
-        &self,
+        &mut self,
         replica: &mut Replica<S>,
         peer: &Hello,
         batch: &[u8],
     ) -> Result<(), SessionError> {
         // It is read now so that damage is found now; it is kept as it came.
         decode(batch, &mut Dictionary::new(), replica.limits())?;
-        Ok(replica.stage(peer.life, self.session, batch)?)
+        replica.stage(peer.life, self.session, batch)?;
+        self.has_staged = true;
+        Ok(())
     }
 
     pub(super) fn checkpoint<S: Store>(
@@ -167,7 +172,9 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
+        let within = Within { has_staged: self.has_staged, ..within };
         let applied = replica.apply_within(checkpoint_here, judge, Some(within))?;
+        self.has_staged = false;
         if applied.held {
             return Ok(applied);
         }
@@ -209,8 +216,10 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
+        let within = Within { has_staged: self.has_staged, ..within };
         match replica.apply_within(checkpoint, judge, Some(within)) {
             Ok(applied) => {
+                self.has_staged = false;
                 if !applied.held {
                     (self.cursor, self.peer_counter) = (cursor, counter);
                 }
@@ -262,11 +271,15 @@ impl Inbound {
         self.refusals.0 = self.refusals.0.max(last);
     }
 
-    /// The peer's next steps are nothing but what we sent. The store learns it with the next change.
+    /// Where the cursor will be, and under which scope, after steps of the peer that are nothing but what we sent.
+    pub(super) const fn after_echo(&self, steps: u64) -> (u64, u64) {
+        let steps = if self.following { steps } else { 0 };
+        (self.cursor.saturating_add(steps), self.scope)
+    }
+
+    /// The peer's next steps are nothing but what we sent.
     pub(super) fn echoed(&mut self, steps: u64) {
-        if self.following {
-            self.cursor = self.cursor.saturating_add(steps);
-        }
+        (self.cursor, _) = self.after_echo(steps);
     }
 
     pub(super) const fn cursor(&self) -> u64 {
@@ -282,9 +295,9 @@ impl Inbound {
         };
     }
 
-    /// Whether the peer may be told what we have seen.
-    pub(super) fn tell_seen(&mut self, may: bool) {
-        self.keeps_seen = !may;
+    /// Whether the peer may read everything.
+    pub(super) fn read_by_all(&mut self, reads_all: bool) {
+        self.reads_all = reads_all;
     }
 
     pub(super) const fn may_hold(&self) -> bool {
@@ -303,6 +316,13 @@ impl Inbound {
     /// The peer has heard, and starts again.
     pub(super) fn let_go(&mut self) {
         (self.hold, self.unapplied, self.dictionary) = (Hold::Ready, None, Dictionary::new());
+    }
+
+    /// One of the two goes on under another id: everything is asked for anew.
+    pub(super) fn begin_again(&mut self) {
+        let hold = if self.may_hold() { Hold::Ready } else { Hold::Never };
+        let Self { scope, reads_all, judges, session, .. } = *self;
+        *self = Self { scope, hold, reads_all, judges, session, ..Self::default() };
     }
 
     pub(super) const fn caught_up(&self) -> bool {

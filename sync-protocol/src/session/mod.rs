@@ -1,29 +1,39 @@
 //! [`Session`]: one conversation with one peer.
 
+mod clock;
+mod control;
+mod events;
+mod exchange;
 mod first_sync;
 mod handshake;
 mod inbound;
 mod outbound;
+mod reconcile;
 mod refusals;
+mod renewal;
 mod scopes;
 mod status;
 
+pub use reconcile::Reconciled;
 pub use status::{SessionError, SessionEvent, Status, Traffic, Way};
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crdt_core::{Fingerprint, Head, Judgement, Refusal, Replica, Store};
+use crdt_core::{Fingerprint, Head, Life, Refusal, Replica, Spare, Store, Trail};
 
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
-use crate::message::{self, Ack, Hello, Message, Token, Want, Welcome};
+use crate::message::{self, Hello, Message, Token, Welcome};
+use crate::pack::{pack, unpack};
 use crate::seal::{Opened, Seal};
+use control::{Control, Waiting};
+use events::Events;
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
 use outbound::Outbound;
+use reconcile::Reconcile;
 use scopes::Scopes;
 
 /// What a session is started with. All of it comes from outside: a session draws no random numbers.
@@ -35,12 +45,21 @@ pub struct Config {
     pub durable: bool,
     /// How long to wait for a peer that owes an answer, in milliseconds.
     pub timeout_ms: u64,
+    /// 192 random bits, new for every session: under which id to go on if this store turns out to be a copy or to have been
+    /// set back. Without them the session fails with [`SessionError::Forked`] then.
+    pub spare: Option<Spare>,
 }
 
 impl Config {
     /// The usual settings: a durable store, 30 s of patience.
     pub const fn new(nonce: u64) -> Self {
-        Self { nonce, durable: true, timeout_ms: 30_000 }
+        Self { nonce, durable: true, timeout_ms: 30_000, spare: None }
+    }
+
+    /// Heals a fork within the session; see [`Config::spare`].
+    pub const fn spare(mut self, spare: Spare) -> Self {
+        self.spare = Some(spare);
+        self
     }
 }
 
@@ -73,6 +92,8 @@ pub struct Session {
     /// Our change order up to here needs no undoing any more.
     confirmed: u64,
     started_ms: u64,
+    /// When the peer's hello came.
+    greeted_ms: u64,
     /// Our hello, once it was made.
     hello: Option<Vec<u8>>,
     hello_sent: bool,
@@ -83,17 +104,21 @@ pub struct Session {
     inbound: Inbound,
     /// Steps of our change order that hold nothing but what this peer sent, in order.
     echoes: Vec<u64>,
-    control: VecDeque<Vec<u8>>,
-    events: VecDeque<SessionEvent>,
+    control: Control,
+    events: Events,
     ended: Option<EndReason>,
     refusal: Option<Refusal>,
     traffic: Traffic,
     last_heard_ms: u64,
-    /// Everything was asked for once because the roots differed.
-    repaired: bool,
+    reconcile: Reconcile,
     scopes: Scopes,
-    /// The peer said that it holds nothing of others yet: it may have no root to tell.
-    peer_loads: bool,
+    /// What was done because the roots differed: reconciled, then sent everything.
+    repairs: u8,
+    /// The life and runs that our hello told of.
+    told: (Option<Life>, Trail),
+    renewal: renewal::Renewing,
+    /// Under which name it is noted how the session goes, once it is.
+    noted: Option<Life>,
 }
 
 /// What becomes of a change that the peer refuses.
@@ -123,6 +148,7 @@ impl Session {
             refusals: Refusals::AreTold,
             confirmed: 0,
             started_ms: now_ms,
+            greeted_ms: now_ms,
             hello: None,
             hello_sent: false,
             greeting: None,
@@ -130,15 +156,18 @@ impl Session {
             outbound: Outbound::default(),
             inbound: Inbound::default(),
             echoes: Vec::new(),
-            control: VecDeque::new(),
-            events: VecDeque::new(),
+            control: Control::default(),
+            events: Events::default(),
             ended: None,
             refusal: None,
             traffic: Traffic::default(),
             last_heard_ms: now_ms,
-            repaired: false,
+            reconcile: Reconcile::default(),
             scopes: Scopes::default(),
-            peer_loads: false,
+            repairs: 0,
+            told: (None, Trail::default()),
+            renewal: renewal::Renewing::default(),
+            noted: None,
         }
     }
 
@@ -185,32 +214,56 @@ impl Session {
         replica: &mut Replica<S>,
         now_ms: u64,
     ) -> Result<Option<Vec<u8>>, SessionError> {
+        replica.tick(now_ms)?;
         if !self.hello_sent {
             // A session that failed at the peer's hello still sends its own, so that the peer finds out the same.
             if self.ended.is_some_and(|reason| reason != EndReason::Failed) {
                 return Ok(None);
             }
             if self.hello.is_none() {
-                let head = replica.head()?;
-                self.make_hello(&head, now_ms);
+                let (head, trail) = replica.introduction()?;
+                self.make_hello(&head, trail, replica.now_ms().unwrap_or(now_ms));
             }
             self.hello_sent = true;
             let hello = self.hello.clone().unwrap_or_default();
             return Ok(Some(self.sent(hello)));
         }
+        self.note_end(replica, now_ms);
+        self.make_up(replica, now_ms)?;
         // It may have heard in another session.
         self.release(replica)?;
+        self.notice_loading(replica)?;
+        if self.control.is_empty()
+            && self.ended.is_none()
+            && let Some((message, outcome)) = self.reconcile.next_message(replica)?
+        {
+            self.control.push_back(message);
+            self.reconciled(outcome);
+        }
         let Some(peer) = &mut self.peer else { return Ok(None) };
         let mut message = match (self.control.pop_front(), peer.rights()) {
-            (Some(message), _) => message,
+            (Some(Waiting::Message(message)), _) => message,
+            (Some(Waiting::Heard(through)), _) => Message::Heard(through).encode(),
+            (Some(Waiting::Ack(owed)), _) => exchange::ack(owed, &self.inbound, &self.outbound, replica),
             (None, Some((rights, terms))) if self.ended.is_none() => {
-                match self.outbound.next_message(replica, &self.echoes, rights, terms)? {
-                    Some(message) => message,
-                    None => return Ok(None),
+                match self.outbound.next_message(replica, &self.echoes, rights, terms) {
+                    Ok(Some(message)) => message,
+                    Ok(None) => return Ok(None),
+                    // Another session, or another process, has found out that this store is a copy.
+                    Err(SessionError::IdentityChanged) => {
+                        self.announce(replica)?;
+                        return self.transmit(replica, now_ms);
+                    }
+                    Err(error @ SessionError::ScopeChanged) => {
+                        self.close(EndReason::Failed);
+                        return Err(error);
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             _ => return Ok(None),
         };
+        message = pack(message);
         match &mut self.greeting {
             Some(greeting) if message.first() == Some(&message::PROOF) => greeting.close(&mut message),
             _ => peer.sends.close(&mut message),
@@ -218,7 +271,8 @@ impl Session {
         Ok(Some(self.sent(message)))
     }
 
-    fn make_hello(&mut self, head: &Head, now_ms: u64) {
+    fn make_hello(&mut self, head: &Head, trail: Trail, now_ms: u64) {
+        self.told = (Some(head.life), trail.clone());
         let hello = Message::Hello(Hello {
             namespace: *head.namespace.id(),
             replica: head.replica,
@@ -229,6 +283,7 @@ impl Session {
             sequence: head.sequence,
             now_ms,
             durable: self.config.durable,
+            trail,
         });
         let (mut message, mut greeting) = (hello.encode(), Seal::of_greeting(&head.namespace));
         greeting.close(&mut message);
@@ -254,6 +309,7 @@ impl Session {
         if let Some(reason) = self.ended {
             return Err(SessionError::Ended(reason));
         }
+        replica.tick(now_ms)?;
         let limit = replica.limits().message_bytes;
         crdt_core::LimitExceeded::check("bytes of a message", message.len(), limit)
             .map_err(crdt_core::codec::DecodeError::from)?;
@@ -278,6 +334,7 @@ impl Session {
         self.traffic.messages_received += 1;
         self.traffic.bytes_received += message.len() as u64;
         self.last_heard_ms = now_ms;
+        self.note_end(replica, now_ms);
         Ok(())
     }
 
@@ -288,22 +345,19 @@ impl Session {
         message: &[u8],
         now_ms: u64,
     ) -> Result<(), SessionError> {
-        let head = replica.head()?;
+        let (head, trail) = replica.introduction()?;
         let hello = read_hello(&head.namespace, message)?;
-        if hello.life == head.life {
-            return Err(if hello.nonce == self.config.nonce {
-                SessionError::Echo
-            } else {
-                SessionError::SameLife
-            });
-        }
         if self.hello.is_none() {
-            self.make_hello(&head, now_ms);
+            self.make_hello(&head, trail, replica.now_ms().unwrap_or(now_ms));
         }
+        self.greeted_ms = now_ms;
+        self.check_life(&head, &hello)?;
         self.outbound.greet(&head, &hello);
+        self.outbound.tell_life(self.told.0);
         let peer = Peer::new(&head.namespace, hello, message, self.config.nonce);
         let our_hello = self.hello.as_deref().unwrap_or_default();
         self.control.push_back(peer.proof(&head.namespace, our_hello, self.guard.is_some()));
+        self.reconcile = Reconcile::new(self.config.nonce, peer.hello.nonce);
         self.peer = Some(peer);
         Ok(())
     }
@@ -331,7 +385,8 @@ impl Session {
             Opened::Early(missing) => return Err(SessionError::Missing { messages: missing }),
             Opened::Broken => return Err(SessionError::Damaged),
         };
-        match Message::decode(body)? {
+        let unpacked = unpack(body, replica.limits().message_bytes)?;
+        match Message::decode(unpacked.as_deref().unwrap_or(body))? {
             Message::Hello(_) | Message::Proof(_) => return Err(SessionError::Unexpected("a second hello")),
             Message::Token(token) if peer.awaits_token() => self.admit(replica, token, now_ms)?,
             Message::Welcome(welcome) if peer.awaits_welcome() => self.welcomed(replica, welcome)?,
@@ -344,10 +399,19 @@ impl Session {
                 }
                 self.end(reason);
             }
+            Message::Restart(restart) => self.restarted(replica, restart, now_ms)?,
             _ if peer.rights().is_none() || peer.welcome().is_none() => {
                 return Err(SessionError::Unexpected("a message before the handshake was over"));
             }
-            message => self.exchange(replica, message)?,
+            // Said before the peer knew that one of the two has another id.
+            _ if self.renewal.waits() => {}
+            message => match self.exchange(replica, message, now_ms) {
+                Err(SessionError::Forked) => {
+                    let fork = replica.forked(None)?;
+                    self.renew(replica, fork, now_ms)?;
+                }
+                done => done?,
+            },
         }
         if let Some(peer) = &mut self.peer {
             peer.receives.accept();
@@ -363,17 +427,18 @@ impl Session {
         guarded: bool,
         now_ms: u64,
     ) -> Result<(), SessionError> {
+        let renews = self.has_same_life();
+        let skew_ms = self.measure_clock(replica, now_ms)?;
         let peer = self.peer.as_mut().expect("greeted");
         let admits = self.guard.is_none();
-        let want = if admits && !guarded {
+        self.inbound.read_by_all(admits);
+        let want = if admits && !guarded && !renews {
             Some(self.inbound.greet(replica, &peer.hello, 0, self.config.nonce)?)
         } else {
             None
         };
         peer.proven(message, guarded);
         let (replica_id, life) = (peer.hello.replica, peer.hello.life);
-        let skew_ms = i128::from(peer.hello.now_ms) - i128::from(now_ms);
-        let skew_ms = i64::try_from(skew_ms).unwrap_or(i64::MAX);
         self.events.push_back(SessionEvent::Connected { replica: replica_id, life, skew_ms });
         if admits {
             peer.admit(Box::new(Open));
@@ -384,19 +449,11 @@ impl Session {
         } else {
             peer.welcomed(Terms::OPEN);
         }
-        self.ask(replica, want)?;
-        Ok(())
-    }
-
-    /// Says what we want, as soon as that is known.
-    fn ask<S: Store>(&mut self, replica: &mut Replica<S>, want: Option<Want>) -> Result<(), SessionError> {
-        let Some(want) = want else { return Ok(()) };
-        self.control.extend(self.scopes.tell(replica, self.inbound.asked())?);
-        if let Some(first_sync) = self.inbound.first_sync() {
-            self.control.push_back(Message::Load(first_sync.clone()).encode());
+        self.ask_first(replica, want)?;
+        if renews {
+            return self.part_from_copy(replica, now_ms);
         }
-        self.control.push_back(Message::Want(want).encode());
-        Ok(())
+        if admits { self.meet(replica, now_ms) } else { Ok(()) }
     }
 
     /// Asks our guard about the peer's token.
@@ -419,22 +476,20 @@ impl Session {
                 let refused = replica.last_refusal(peer.hello.life)?;
                 // What was refused last time has to be taken back before anything else is asked for.
                 self.inbound.hold_while(obeys, refused > 0);
-                self.inbound.tell_seen(rights.terms().reads == Reads::Everything);
+                self.inbound.read_by_all(rights.terms().reads == Reads::Everything);
                 self.inbound.judge(!rights.terms().writes_all);
                 let want = match peer.welcome() {
-                    Some(welcome) if !self.inbound.holds() => Some(self.inbound.greet(
-                        replica,
-                        &peer.hello,
-                        welcome.reads.scope(),
-                        self.config.nonce,
-                    )?),
+                    Some(welcome) if !self.inbound.holds() && !self.renewal.waits() => Some(
+                        self.inbound.greet(replica, &peer.hello, welcome.reads.scope(), self.config.nonce)?,
+                    ),
                     _ => None,
                 };
                 let terms = peer.admit(rights);
                 self.outbound.refused(refused);
                 let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
                 self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
-                self.ask(replica, want)?;
+                self.ask_first(replica, want)?;
+                self.meet(replica, now_ms)?;
             }
             Err(refusal) => {
                 let bye = Message::Bye(EndReason::NotAdmitted, Some(refusal.clone()));
@@ -458,7 +513,7 @@ impl Session {
             return Err(SessionError::MustFollow);
         }
         let want = match peer.rights() {
-            Some(_) if !self.inbound.holds() => {
+            Some(_) if !self.inbound.holds() && !self.renewal.waits() => {
                 Some(self.inbound.greet(replica, &peer.hello, welcome.scope, self.config.nonce)?)
             }
             _ => None,
@@ -467,262 +522,7 @@ impl Session {
         let terms = Terms::from(welcome);
         peer.welcomed(terms);
         self.events.push_back(SessionEvent::Admitted(terms));
-        self.ask(replica, want)?;
-        Ok(())
-    }
-
-    /// Takes a message of a peer that was let in and let us in.
-    fn exchange<S: Store>(
-        &mut self,
-        replica: &mut Replica<S>,
-        message: Message<'_>,
-    ) -> Result<(), SessionError> {
-        let obeys = self.obeys();
-        let peer = self.peer.as_mut().expect("greeted");
-        let (rights, terms) = peer.rights().expect("checked by the caller");
-        let judge = |proposal: &crdt_core::Proposal<'_>| rights.may_write(proposal);
-        let hold = self.inbound.may_hold();
-        let may_read =
-            |address: &crdt_core::Address| terms.reads == Reads::Everything || rights.may_read(address);
-        let within = self.scopes.within();
-        let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, may_read: &may_read, hold });
-        match message {
-            Message::Want(want) => {
-                let head = replica.head()?;
-                // One whose changes are judged is not believed in this either.
-                if want.seen_of_you > head.counter && terms.writes_all {
-                    return Err(SessionError::Forked);
-                }
-                if terms.reads != Reads::Everything {
-                    // That its root is ours would tell such a peer that it has guessed what is hidden.
-                    self.outbound.not_in_sync();
-                }
-                // What we hold has to be known before anything of it goes.
-                self.control.extend(self.scopes.tell(replica, None)?);
-                let serves = replica.serves()?;
-                let way = self.outbound.start(&head, serves, &self.scopes, &want)?;
-                self.events.push_back(SessionEvent::Sending(way));
-            }
-            // Said before the peer took back what we refused; it will be said again.
-            Message::Chunk(_) | Message::Part(_) | Message::Checkpoint(_) | Message::Push(_)
-                if self.inbound.holds() => {}
-            Message::Scope(told) if self.outbound.waits() || told == *self.scopes.peer() => {
-                self.scopes.heard(told);
-            }
-            Message::Scope(_) => return Err(SessionError::Unexpected("another scope")),
-            Message::Load(asked) => {
-                self.outbound.load(replica, asked, peer.hello.replica)?;
-                self.peer_loads = true;
-            }
-            Message::Part(part) => {
-                let loaded = self.inbound.part(replica, &peer.hello, part, within.generation)?;
-                self.loaded(loaded);
-            }
-            Message::Chunk(batch) => self.inbound.chunk(replica, &peer.hello, batch)?,
-            Message::Checkpoint(checkpoint) => {
-                let root = checkpoint.root;
-                let seen = self.inbound.first_sync().map(|_| checkpoint.context.clone());
-                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge, within)?;
-                self.finished_loading(&applied, seen);
-                self.applied(replica, &applied, true);
-                if !applied.held {
-                    self.compare(replica, root);
-                }
-            }
-            Message::Push(push) => {
-                let applied = self.inbound.push(replica, &peer.hello, push, judge, within)?;
-                self.applied(replica, &applied, false);
-            }
-            Message::Ack(ack) => {
-                let (replica_id, life) = (peer.hello.replica, peer.hello.life);
-                if self.outbound.acknowledged(&ack)? {
-                    replica.acknowledged(life, replica_id, ack.sequence)?;
-                    self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
-                }
-                self.inbound.echoed(ack.echo_steps);
-                self.inbound.expect_refusals(ack.refused);
-                self.confirm(replica)?;
-                self.evict(replica)?;
-                if let Some(root) = ack.root {
-                    self.compare(replica, root);
-                }
-            }
-            Message::Refused(_) if !peer.is_guarded() => {
-                return Err(SessionError::Unexpected("a refusal of a peer without a guard"));
-            }
-            Message::Refused(refused) => {
-                let through = refused.through;
-                let changes = refused.changes.clone();
-                let applied = self.inbound.refused(replica, &peer.hello, refused, obeys)?;
-                for (dot, refusal) in changes {
-                    let withdrawn = obeys;
-                    self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
-                }
-                self.control.push_back(Message::Heard(through).encode());
-                if obeys {
-                    // The peer takes nothing that was sent before; it will say from where on it wants it again.
-                    self.outbound.pause();
-                }
-                self.applied(replica, &applied, false);
-            }
-            Message::Heard(through) => {
-                if through > self.outbound.refusals_told() {
-                    return Err(SessionError::Unexpected("a receipt for refusals that were not sent"));
-                }
-                replica.refusals_heard(peer.hello.life, through)?;
-                self.outbound.refusals_heard(through);
-                self.release(replica)?;
-            }
-            Message::Hello(_)
-            | Message::Proof(_)
-            | Message::Token(_)
-            | Message::Welcome(_)
-            | Message::Bye(..) => unreachable!("taken by the caller"),
-        }
-        Ok(())
-    }
-
-    /// What the peer keeps and we do not, we let go of, as soon as it has all of it.
-    fn evict<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        let Some(peer) = &self.peer else { return Ok(()) };
-        let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return Ok(()) };
-        // It got all of it, takes all of it, and keeps it.
-        let keeps = peer.hello.durable
-            && theirs.reads == Reads::Everything
-            && (ours.writes_all || self.obeys())
-            && self.outbound.caught_up();
-        if !self.scopes.may_evict() || !keeps || !replica.has_outside()? {
-            return Ok(());
-        }
-        // What a server has not decided about may yet have to be taken back.
-        if replica.head()?.follows && !(self.obeys() && peer.is_guarded()) {
-            return Ok(());
-        }
-        let (acked, generation) = (self.outbound.acked(), self.scopes.generation());
-        let documents = replica.evict(&self.scopes.peer().scope, acked, generation)?;
-        if documents > 0 {
-            self.events.push_back(SessionEvent::Evicted { documents });
-        }
-        Ok(())
-    }
-
-    /// Our first sync came to its end with a checkpoint of this peer, which has seen so much.
-    fn finished_loading(&mut self, applied: &crdt_core::Applied, seen: Option<Vec<crdt_core::Dot>>) {
-        if let Some(position) = applied.loaded {
-            let seen = seen.filter(|_| self.scopes.peer_vouches()).unwrap_or_default();
-            self.outbound.loaded(position, applied.loaded_from_others.then_some(&seen));
-        }
-    }
-
-    /// Tells of a part of our first sync. What it changed here is not told by our change order.
-    fn loaded(&mut self, loaded: Option<(crdt_core::Applied, crdt_core::Loading)>) {
-        let Some((applied, crdt_core::Loading { documents, of })) = loaded else { return };
-        if let Some(sequence) = applied.sequence {
-            self.outbound.pass_untold(sequence);
-        }
-        self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint: false });
-        self.events.push_back(SessionEvent::Progress { documents, of });
-    }
-
-    /// Once the peer has heard of all refusals, it is asked for the rest.
-    fn release<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        if !self.inbound.holds() {
-            return Ok(());
-        }
-        if let Some(peer) = &self.peer
-            && (self.outbound.refusals_unheard() == 0 || replica.last_refusal(peer.hello.life)? == 0)
-        {
-            self.outbound.refusals_heard(self.outbound.refusals_due());
-            let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
-            let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
-            self.inbound.let_go();
-            self.ask(replica, Some(want))?;
-        }
-        Ok(())
-    }
-
-    /// What the peer we obey has taken, it will not refuse any more: it takes nothing of a run with a refusal in it.
-    fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        let is_server = self.obeys() && self.peer.as_ref().is_some_and(Peer::is_guarded);
-        if is_server && self.outbound.acked() > self.confirmed {
-            replica.confirmed(self.outbound.acked())?;
-            self.confirmed = self.outbound.acked();
-        }
-        Ok(())
-    }
-
-    /// Acknowledges what was applied, and remembers which of our steps are only its echo.
-    fn applied<S: Store>(
-        &mut self,
-        replica: &mut Replica<S>,
-        applied: &crdt_core::Applied,
-        checkpoint: bool,
-    ) {
-        let mut echo_steps = 0;
-        let terms = self.peer.as_ref().and_then(Peer::rights).map(|(_, terms)| terms);
-        let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
-        if let Some(sequence) = applied.sequence {
-            self.echoes.push(sequence);
-            // To others it would tell whether what they wrote blindly made a difference.
-            echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
-        }
-        // The change is applied whatever happens now; without its root the peer just cannot compare yet. Nor can it
-        // while we have something that it does not know.
-        let head = if checkpoint && reads_all { replica.head().ok() } else { None };
-        let root = head.filter(|head| self.outbound.has_told(head)).map(|head| head.root);
-        // While we load it is of more than we tell.
-        let root = root.filter(|_| replica.serves().is_ok_and(|serves| !serves.loading));
-        if applied.refused > self.outbound.refusals_due() {
-            self.outbound.refused(applied.refused);
-            self.events.push_back(SessionEvent::Refusing { last: applied.refused });
-        }
-        if applied.held {
-            self.inbound.hold();
-            return;
-        }
-        let refused = self.outbound.refusals_unheard();
-        let ack = Ack { sequence: self.inbound.cursor(), echo_steps, root, refused };
-        self.control.push_back(Message::Ack(ack).encode());
-        self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
-        if self.echoes.len() > 4096 {
-            // Those that were passed are of no use any more.
-            let passed = self.outbound.position();
-            self.echoes.retain(|step| *step >= passed);
-        }
-    }
-
-    /// Both sides have everything, so their roots have to be equal. If they are not, some transaction exists twice with
-    /// different content (a copied store): each side then sends the other all that it holds.
-    fn compare<S: Store>(&mut self, replica: &mut Replica<S>, peer_root: Fingerprint) {
-        if let Some(peer) = &mut self.peer {
-            peer.root = peer_root;
-        }
-        if !self.outbound.caught_up() || !self.inbound.caught_up() || !self.expects_equal_roots() {
-            return;
-        }
-        let (Ok(head), Ok(serves)) = (replica.head(), replica.serves()) else { return };
-        let loading = serves.loading || (self.peer_loads && peer_root == Fingerprint::EMPTY);
-        if loading || !self.outbound.has_told(&head) || head.root == peer_root {
-            return;
-        }
-        self.events.push_back(SessionEvent::RootsDiffer { repairing: !self.repaired });
-        if !self.repaired {
-            self.repaired = true;
-            let everything = Want { cursor: 0, seen_of_you: 0, seen: None };
-            self.control.push_back(Message::Want(everything).encode());
-        }
-    }
-
-    /// Whether nothing is withheld on either side, and what was refused has been taken back.
-    fn expects_equal_roots(&self) -> bool {
-        let Some(peer) = &self.peer else { return false };
-        let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return false };
-        let open = |terms: Terms| terms.reads == Reads::Everything;
-        self.scopes.comparable()
-            && open(ours)
-            && open(theirs)
-            && theirs.writes_all
-            && (ours.writes_all || self.obeys())
+        self.ask_first(replica, want)
     }
 
     /// When [`Session::expire`] has to be called: the peer owes an answer and did not give it.
@@ -771,7 +571,10 @@ impl Session {
     /// True when the peer sent us all that it had, and acknowledged all that we had. New commits make it false again once
     /// [`Session::transmit`] has picked them up.
     pub fn is_settled(&self) -> bool {
-        self.inbound.caught_up() && self.outbound.caught_up() && self.control.is_empty()
+        self.inbound.caught_up()
+            && self.outbound.caught_up()
+            && !self.reconcile.under_way()
+            && self.control.is_empty()
     }
 
     /// Where the session is, and what it cost.
@@ -787,6 +590,7 @@ impl Session {
             comparable: self.scopes.comparable(),
             terms: self.peer.as_ref().and_then(Peer::welcome),
             way: self.outbound.way(),
+            reconciled: self.reconcile.cost_if_any(),
             traffic: self.traffic,
         }
     }

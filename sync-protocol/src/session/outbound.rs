@@ -9,9 +9,10 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
+use crdt_core::reconcile::Slot;
 use crdt_core::{
-    Address, Document, Dot, Fingerprint, FirstSync, Head, Life, Position, Replica, Scanned, Scope, Serves,
-    Store, VersionVector, Window,
+    Address, Document, Dot, Fingerprint, FirstSync, Head, Holding, Life, Position, Replica, Scanned, Scope,
+    Serves, Store, VersionVector, Window,
 };
 
 use super::first_sync::Loader;
@@ -19,7 +20,7 @@ use super::refusals::Refusals;
 use super::scopes::{Scopes, goes_to};
 use super::status::{SessionError, Way};
 use crate::door::{Authorize, Reads, Terms};
-use crate::message::{Ack, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, ScopeTold, Want};
+use crate::message::{Ack, By, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, ScopeTold, Want};
 
 /// Documents read at a time.
 pub(super) const PAGE: usize = 256;
@@ -78,8 +79,12 @@ enum State {
     /// Until the peer says what it wants.
     #[default]
     Waiting,
-    /// Looking at every document; the change order goes on from `start`.
+    /// Until both sides know what the peer lacks.
+    Reconciling,
+    /// Looking at every document for what is not in `seen`; the change order goes on from `start`.
     Scan { seen: VersionVector, after: Option<Address>, start: u64 },
+    /// Looking at the documents that differ, from the slot at `next` on; the change order goes on from `start`.
+    Differing { slots: Vec<Slot>, held: Vec<Holding>, next: usize, start: u64 },
     /// Reading the change order up to the head.
     Steps(Position),
     /// The run was read; the queue's last batch goes with the checkpoint.
@@ -107,7 +112,7 @@ impl Outbound {
         self.in_sync_at = (head.root == hello.root).then_some(head.sequence);
     }
 
-    /// The peer said what it wants. It may say so again, for everything, when the roots turn out to differ.
+    /// The peer said what it wants. It may say so again, without a cursor, when the roots turn out to differ.
     pub(super) fn start(
         &mut self,
         head: &Head,
@@ -117,7 +122,7 @@ impl Outbound {
     ) -> Result<Way, SessionError> {
         match self.state {
             State::Waiting => {}
-            State::Live(_) if want.cursor == 0 && want.seen.is_none() => self.in_sync_at = None,
+            State::Live(_) if want.cursor == 0 => self.in_sync_at = None,
             _ => return Err(SessionError::Unexpected("a second want")),
         }
         let has_cursor = want.cursor > 0 && want.cursor <= head.sequence && want.cursor >= serves.scan_before;
@@ -125,21 +130,15 @@ impl Outbound {
         (self.peer_scope, self.vouches) = (scopes.peer().clone(), scopes.vouches());
         (self.generation, self.evictions) = (scopes.generation(), serves.evictions);
         self.widening = scopes.peer().known.clone().filter(|_| has_cursor);
-        let (state, way) = match (self.in_sync_at, &want.seen) {
+        let scan = |start| State::Scan { seen: VersionVector::new(), after: None, start };
+        let (state, way) = match (self.in_sync_at, want.by) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
-            _ if self.widening.is_some() && !serves.loading => {
-                (State::Scan { seen: VersionVector::new(), after: None, start: want.cursor }, Way::Resume)
-            }
+            _ if self.widening.is_some() && !serves.loading => (scan(want.cursor), Way::Resume),
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
             // What is being loaded is not passed on, and is not in the change order.
             _ if serves.loading => (State::Steps(Position::default()), Way::Resume),
-            (None, Some(seen)) => {
-                let seen = seen.iter().copied().collect();
-                (State::Scan { seen, after: None, start: head.sequence }, Way::VersionVector)
-            }
-            (None, None) => {
-                (State::Scan { seen: VersionVector::new(), after: None, start: head.sequence }, Way::Full)
-            }
+            (None, By::Cursor) => (scan(head.sequence), Way::Full),
+            (None, By::Reconciling | By::Suspicion) => (State::Reconciling, Way::Reconcile),
         };
         (self.state, self.way) = (state, Some(way));
         match (&mut self.state, &mut self.loader) {
@@ -207,6 +206,36 @@ impl Outbound {
         true
     }
 
+    /// When we began to load meanwhile, what lies among the documents is not all to be passed on, and what is, is in the
+    /// change order.
+    fn loads<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<bool, SessionError> {
+        let loads = replica.serves()?.loading;
+        if loads {
+            (self.loader, self.widening) = (None, None);
+            self.context_since = 0;
+            self.state = State::Steps(Position::default());
+        }
+        Ok(loads)
+    }
+
+    /// No sums pass after all: the peer gets everything that it wished to have compared.
+    pub(super) fn without_sums(&mut self, since: u64) {
+        if matches!(self.state, State::Reconciling) {
+            self.send_everything(since);
+        }
+    }
+
+    /// Both sides know what the peer lacks.
+    pub(super) fn reconciled(&mut self, slots: Vec<Slot>, held: Vec<Holding>, since: u64) {
+        self.state = State::Differing { slots, held, next: 0, start: since };
+    }
+
+    /// What the peer lacks is too much to find out.
+    pub(super) fn send_everything(&mut self, since: u64) {
+        let seen = VersionVector::new();
+        (self.state, self.way) = (State::Scan { seen, after: None, start: since }, Some(Way::Full));
+    }
+
     /// Equal roots are no reason to send nothing.
     pub(super) fn not_in_sync(&mut self) {
         self.in_sync_at = None;
@@ -240,25 +269,13 @@ impl Outbound {
                 }));
             }
             match &mut self.state {
-                State::Waiting => return Ok(None),
-                State::Scan { seen, after, start } => {
-                    let page = replica.difference(seen, after.as_ref(), PAGE)?;
-                    replica.offer()?;
-                    let start = *start;
-                    *after = page.after;
-                    if let Some(loader) = &mut self.loader {
-                        loader.scanned(after.as_ref());
+                State::Waiting | State::Reconciling => return Ok(None),
+                State::Scan { .. } | State::Differing { .. } => {
+                    if !self.loads(replica)? {
+                        let mut documents = self.look(replica)?;
+                        documents.retain(|(address, _)| may_read(address));
+                        self.enqueue(documents);
                     }
-                    if after.is_none() {
-                        self.scan_ended = true;
-                        self.state = State::Steps(Position { sequence: start, documents: 0 });
-                    }
-                    let mut documents = page.documents;
-                    // What the cursor stands for comes with the change order.
-                    let known = self.widening.as_ref();
-                    let is_new = |address: &Address| known.is_none_or(|known| !known.contains(address));
-                    documents.retain(|(address, _)| may_read(address) && is_new(address));
-                    self.enqueue(documents);
                 }
                 State::Steps(position) => {
                     let from = *position;
@@ -307,6 +324,39 @@ impl Outbound {
         }
     }
 
+    /// Reads the next page of documents of a run that does not begin with the change order.
+    fn look<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<Batch, SessionError> {
+        let (documents, start) = match &mut self.state {
+            State::Differing { slots, held, next, start } => {
+                let end = slots.len().min(*next + PAGE);
+                let documents = replica.lacking(&slots[*next..end], &held[*next..end])?;
+                replica.offer()?;
+                *next = end;
+                (documents, (end == slots.len()).then_some(*start))
+            }
+            State::Scan { seen, after, start } => {
+                let page = replica.difference(seen, after.as_ref(), PAGE)?;
+                replica.offer()?;
+                *after = page.after;
+                if let Some(loader) = &mut self.loader {
+                    loader.scanned(after.as_ref());
+                }
+                let mut documents = page.documents;
+                if let Some(known) = &self.widening {
+                    // What the cursor stands for comes with the change order.
+                    documents.retain(|(address, _)| !known.contains(address));
+                }
+                (documents, after.is_none().then_some(*start))
+            }
+            _ => return Ok(Batch::new()),
+        };
+        if let Some(sequence) = start {
+            self.scan_ended = true;
+            self.state = State::Steps(Position { sequence, documents: 0 });
+        }
+        Ok(documents)
+    }
+
     /// Cuts documents into batches; what was kept back because it may have been the last one is filled up.
     fn enqueue(&mut self, documents: Batch) {
         let mut batch = self.queue.pop_back().unwrap_or_default();
@@ -317,7 +367,7 @@ impl Outbound {
     /// The next batch may turn out to be the last one of the run, which goes with the checkpoint.
     fn may_be_last(&self) -> bool {
         let looking = match self.state {
-            State::Scan { .. } | State::Closing(_) => true,
+            State::Scan { .. } | State::Differing { .. } | State::Closing(_) => true,
             _ => self.scan_ended,
         };
         self.queue.len() <= 1 && looking
@@ -456,6 +506,22 @@ impl Outbound {
     /// True when the peer was told of everything up to this head.
     pub(super) const fn has_told(&self, head: &Head) -> bool {
         matches!(self.state, State::Live(_)) && self.told == head.sequence
+    }
+
+    /// How many own transactions the peer has, when it has acknowledged all that it was told of; else 0 for unknown.
+    pub(super) const fn own_acked(&self) -> u64 {
+        let has_all = self.acked == self.told && !self.partial && self.peer_scope.scope.is_everything();
+        if has_all { self.told_counter } else { 0 }
+    }
+
+    /// Our hello, which was made earlier, told of this life.
+    pub(super) const fn tell_life(&mut self, life: Option<Life>) {
+        self.life = life;
+    }
+
+    /// The life that the session is held in.
+    pub(super) const fn life(&self) -> Option<Life> {
+        self.life
     }
 
     pub(super) const fn acked(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! What a session tells of itself: events, status, errors.
 
 use crdt_core::codec::DecodeError;
-use crdt_core::{ApplyError, Dot, Fingerprint, Life, Refusal, ReplicaId, StoreError};
+use crdt_core::{ApplyError, ClockVerdict, Dot, Fingerprint, Life, Refusal, ReplicaId, StoreError};
 
+use super::reconcile::Reconciled;
 use crate::EndReason;
 use crate::door::Terms;
 
@@ -13,9 +14,11 @@ pub enum Way {
     InSync,
     /// They have met: the change order from the peer's cursor on. The cost follows the change.
     Resume,
-    /// They never met: every document is looked at, and what the peer's version vector lacks is sent.
-    VersionVector,
-    /// The peer holds nothing of others yet, or has seen too many replicas to say which: everything is sent.
+    /// They never met, or one of them lost its place: sums of what each holds tell the difference. The cost follows the
+    /// difference.
+    Reconcile,
+    /// One of them holds nothing of others yet, or a part only, the difference is too large, or not everything may be read:
+    /// all there is to send is sent.
     Full,
 }
 
@@ -38,6 +41,8 @@ pub enum SessionEvent {
     NotAdmitted(Refusal),
     /// We know what the peer misses, or how to find out.
     Sending(Way),
+    /// We found out in what we and the peer differ.
+    Reconciled(Reconciled),
     /// Something from the peer was applied.
     Applied {
         /// Cells that changed here.
@@ -77,10 +82,39 @@ pub enum SessionEvent {
         /// It was taken out of our state and kept as rejected, because the session [obeys](crate::Session::obeying).
         withdrawn: bool,
     },
-    /// Both sides had everything and yet held different state: a transaction exists twice, in a store that was copied.
+    /// This store turned out to be a copy, or to have been set back: somebody else goes on from a state that it has been in.
+    /// It goes on under another id, what was written since then was issued again, and the session goes on.
+    IdentityRenewed {
+        /// The id until now.
+        was: ReplicaId,
+        /// The id from now on.
+        now: ReplicaId,
+        /// Transactions that were issued again.
+        reissued: u64,
+        /// Increments that had left before it was noticed may be counted twice or not at all.
+        miscounted: bool,
+    },
+    /// The peer goes on under another id, for the same reason.
+    PeerRenewed {
+        /// Its id until now.
+        was: ReplicaId,
+        /// Its id from now on.
+        now: ReplicaId,
+    },
+    /// A fork was not noticed in time: both sides had everything and yet held different state, so the same dot stands for
+    /// two different changes.
     RootsDiffer {
-        /// Each side sends all that it holds, which makes them equal. It is done once a session.
+        /// They reconcile, and if that does not help, each sends all that it holds, which makes them equal. Both are done
+        /// once a session.
         repairing: bool,
+    },
+    /// The peer's clock and ours are more than the receive bound apart, and what follows from it; see [`ClockVerdict`].
+    Clock(ClockVerdict),
+    /// Events came faster than they were taken, and these were not kept. [`Status`] tells where the session is; what changed
+    /// is in the store. Sums of what was applied, and the last acknowledgement, are never missed.
+    Missed {
+        /// How many.
+        events: u64,
     },
     /// The session is over.
     Ended(EndReason),
@@ -122,6 +156,8 @@ pub struct Status {
     pub terms: Option<Terms>,
     /// How we found out what the peer misses.
     pub way: Option<Way>,
+    /// What finding out took, if we had to [reconcile](Way::Reconcile).
+    pub reconciled: Option<Reconciled>,
     /// What it cost.
     pub traffic: Traffic,
 }
@@ -176,13 +212,14 @@ pub enum SessionError {
     /// The transport sends our own messages back. Nothing was touched.
     #[error("the transport returns our own messages")]
     Echo,
-    /// The peer is a copy of this very store. Give one of them a new identity. Nothing was touched.
+    /// The peer is this very store, or a copy of it that has written nothing else, or there is no
+    /// [spare](crate::Config::spare) to go on with. Nothing was touched.
     #[error(
         "both ends are the same database, or one is a copy of the other that was made while it was open; open the copy anew"
     )]
     SameLife,
-    /// The peer has seen more of us than we know ourselves: this store was restored or copied. Nothing was touched; renew
-    /// the identity and start a new session.
+    /// The peer has seen more of us than we know ourselves: this store was restored or copied. Nothing was touched. With a
+    /// [spare](crate::Config::spare) the session heals that; else renew the identity and start a new session.
     #[error("the peer has seen more of this replica than it has itself; renew its identity and sync again")]
     Forked,
     /// The store was given a new identity while the session ran. Start a new session.

@@ -3,7 +3,7 @@
 
 use crdt_core::{
     Collection, DocumentId, DocumentMut, Durability, FieldType, Head, Life, MemoryStore, Namespace, Replica,
-    ReplicaId, TransactionError,
+    ReplicaId, Store, TransactionError,
 };
 
 pub const START_MS: u64 = 1_790_000_000_000;
@@ -13,14 +13,19 @@ pub fn replica(number: u64) -> Replica<MemoryStore> {
     declared(Replica::new(MemoryStore::new(head)))
 }
 
-pub fn declared(mut replica: Replica<MemoryStore>) -> Replica<MemoryStore> {
+pub fn declared(replica: Replica<MemoryStore>) -> Replica<MemoryStore> {
+    declared_over(replica.into_store())
+}
+
+pub fn declared_over<S: Store>(store: S) -> Replica<S> {
+    let mut replica = Replica::new(store);
     let tasks = Collection::new("tasks").field("notes", FieldType::Detect).field("votes", FieldType::Counter);
     replica.declare(tasks);
     replica
 }
 
 /// Commits edits of one document at a time after the start.
-pub fn edit(replica: &mut Replica<MemoryStore>, id: u64, ms: u64, edit: impl FnOnce(&mut DocumentMut<'_>)) {
+pub fn edit<S: Store>(replica: &mut Replica<S>, id: u64, ms: u64, edit: impl FnOnce(&mut DocumentMut<'_>)) {
     replica
         .commit(START_MS + ms, Durability::Visible, |tx| {
             edit(&mut tx.document("tasks", DocumentId::from_u64(id))?);
@@ -42,6 +47,16 @@ pub fn title(replica: &mut Replica<MemoryStore>, id: u64) -> Option<String> {
 pub fn assert_equal(a: &mut Replica<MemoryStore>, b: &mut Replica<MemoryStore>) {
     assert_eq!(a.canonical_bytes().unwrap(), b.canonical_bytes().unwrap());
     assert_eq!(a.head().unwrap().root, b.head().unwrap().root);
+}
+
+/// Letters without order, so that chunks of them stay large when they are packed.
+pub fn noise(seed: u64, len: usize) -> String {
+    let mut random = seed;
+    let letter = |_| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'A' + u8::try_from((random >> 33) % 58).expect("less than 58"))
+    };
+    (0..len).map(letter).collect()
 }
 
 /// `SplitMix64`: enough for tests, and the same everywhere.

@@ -104,7 +104,8 @@ function meet(members, { pair, now, nonces, cut }) {
   const digest = createHash("sha256");
   const ends = pair.map((at, side) => {
     members[at].now = now;
-    members[at].random.push(nonces[side]);
+    // And an id and a life that none of these sessions needs.
+    members[at].random.push(nonces[side], "00".repeat(16), "00".repeat(8));
     return members[at].replica.session();
   });
   let left = cut ?? Infinity;

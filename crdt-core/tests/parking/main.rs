@@ -1,0 +1,9 @@
+//! Parking: the state ignores clocks, the view does not, and nobody is ever stuck.
+#![allow(missing_docs)]
+
+mod corrections;
+mod histories;
+mod model;
+mod order;
+mod stories;
+mod world;

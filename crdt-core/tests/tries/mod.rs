@@ -1,0 +1,19 @@
+//! How often a property is tried.
+
+use quickcheck::{Gen, QuickCheck};
+
+/// Under Miri a few times with small values: it is a thousand times slower, and looks for something else than a rare case.
+fn few() -> QuickCheck {
+    QuickCheck::new().tests(3).rng(Gen::new(8))
+}
+
+/// As often as usual.
+pub fn usually() -> QuickCheck {
+    if cfg!(miri) { few() } else { QuickCheck::new() }
+}
+
+/// So many times.
+#[allow(dead_code, reason = "not every binary needs it")]
+pub fn times(tries: u64) -> QuickCheck {
+    if cfg!(miri) { few() } else { QuickCheck::new().tests(tries) }
+}

@@ -1,0 +1,282 @@
+//! Writes `fuzz/seeds` anew: real encodings, for the fuzzers to start from. `cargo xtask fuzz --seeds` runs it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crdt_core::codec::{Dictionary, encode_row, put_refusal, put_value};
+use crdt_core::resolve::Versioned;
+use crdt_core::{
+    Address, DocumentId, Durability, Head, Life, MemoryStore, Refusal, Replica, ReplicaId, TransactionError,
+    Value, VersionVector,
+};
+use rejoin_fuzz::audit::{Memory, documents};
+use rejoin_fuzz::decoders::{Batch, encode};
+use rejoin_fuzz::input::{Input, put_piece};
+use rejoin_fuzz::schema::{declared, edit_once};
+use rejoin_fuzz::{bundle, wire};
+use serde::Serialize;
+use sync_protocol::bundle::{For, export};
+use sync_protocol::drive::write_message;
+use sync_protocol::{Config, Session};
+
+/// Inputs by target.
+#[derive(Default)]
+struct Seeds(BTreeMap<&'static str, Vec<Vec<u8>>>);
+
+impl Seeds {
+    fn add(&mut self, target: &'static str, input: impl Into<Vec<u8>>) {
+        self.0.entry(target).or_default().push(input.into());
+    }
+}
+
+fn main() -> std::io::Result<()> {
+    let mut seeds = Seeds::default();
+    values(&mut seeds);
+    let mut replicas = histories();
+    states(&mut seeds, &mut replicas);
+    json(&mut seeds, &mut replicas);
+    bundles(&mut seeds, &mut replicas);
+    conversations(&mut seeds, &mut replicas);
+    actions(&mut seeds);
+    for (target, inputs) in seeds.0 {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        for (number, input) in inputs.iter().enumerate() {
+            fs::write(folder.join(format!("{number:03}")), input)?;
+        }
+        let bytes: usize = inputs.iter().map(Vec::len).sum();
+        println!("{target:12} {:4} inputs, {bytes} bytes", inputs.len());
+    }
+    Ok(())
+}
+
+/// Some of everything.
+fn all_values() -> Vec<Value> {
+    let object = |entries: [(&str, Value); 2]| {
+        Value::from(
+            entries.map(|(key, value)| (key.to_owned(), value)).into_iter().collect::<BTreeMap<_, _>>(),
+        )
+    };
+    vec![
+        Value::Null,
+        true.into(),
+        7.into(),
+        (-1).into(),
+        i64::MIN.into(),
+        1.5.into(),
+        f64::NAN.into(),
+        f64::INFINITY.into(),
+        Value::Timestamp(1_790_000_000_000),
+        "short".into(),
+        "x".repeat(200).into(),
+        "\u{1F980} \"quoted\"\n".into(),
+        vec![0u8, 0xff].into(),
+        vec![Value::from(1), "two".into(), Value::Null].into(),
+        object([("a", 1.into()), ("b", vec![Value::from(2.5)].into())]),
+        object([("$bytes", "00ff".into()), ("nested", object([("k", 1.into()), ("l", 2.into())]))]),
+    ]
+}
+
+fn values(seeds: &mut Seeds) {
+    for value in all_values() {
+        let mut out = Vec::new();
+        put_value(&mut out, &value);
+        let request = Value::from(vec![value, "name".into(), 5.into()]);
+        let mut wrapped = vec![0];
+        put_value(&mut wrapped, &request);
+        seeds.add("wasm", wrapped);
+        seeds.add("wasm", [&[1], &out[..]].concat());
+        seeds.add("value", out);
+    }
+    let mut refusal = Vec::new();
+    put_refusal(&mut refusal, &Refusal::new(403, "only managers"));
+    seeds.add("value", refusal);
+}
+
+fn replica(number: u64) -> Memory {
+    let head = Head::new(bundle::namespace(), ReplicaId::from_u64(number), Life(number));
+    let mut replica = Replica::new(MemoryStore::new(head));
+    replica.declare(declared());
+    replica
+}
+
+/// Two replicas that have edited, met and edited again.
+fn histories() -> [Memory; 2] {
+    let mut replicas = [replica(7), replica(8)];
+    for step in 0..40u8 {
+        let at = usize::from(step % 3 == 0);
+        // Bytes for the choices of the edits, the same every time.
+        let choices: Vec<u8> =
+            (0..32).map(|byte: u8| step.wrapping_mul(37) ^ byte.wrapping_mul(73)).collect();
+        let mut input = Input::new(&choices);
+        let now_ms = 1_790_000_000_000 + u64::from(step);
+        let _ = replicas[at].commit(now_ms, Durability::Visible, |tx| {
+            for _ in 0..3 {
+                let id = DocumentId::from_u64(1 + u64::from(input.byte() % 3));
+                edit_once(&mut tx.document("tasks", id)?, &mut input)?;
+            }
+            Ok::<_, TransactionError>(())
+        });
+        if step == 20 {
+            let [a, b] = &mut replicas;
+            sync_protocol::drive::exchange_in_memory(a, b, now_ms).expect("an honest sync");
+        }
+    }
+    replicas
+}
+
+fn states(seeds: &mut Seeds, replicas: &mut [Memory; 2]) {
+    let all: Vec<(Address, _)> = replicas.iter_mut().flat_map(documents).collect();
+    let (mut carried, mut carried_dictionary) = (Vec::new(), Dictionary::new());
+    for pair in all.chunks(2) {
+        let batch: Batch = pair.to_vec();
+        let mut of_one = Vec::new();
+        put_piece(&mut of_one, &encode(&mut Dictionary::new(), &batch));
+        seeds.add("batch", encode(&mut Dictionary::new(), &batch));
+        seeds.add("document", [&of_one[..], &[0, 1, 9, 3, 5, 0, 4, 3, 1, 200, 2, 5, 6, 1, 7, 9]].concat());
+        put_piece(&mut carried, &encode(&mut carried_dictionary, &batch));
+        seeds.add("carried", carried.clone());
+        for (_, document) in &batch {
+            let (mut row, mut dictionary) = (vec![0, 0, 0], Dictionary::new());
+            encode_row(&mut row, &mut dictionary, document, &|_, _| false);
+            // Alone it names what no dictionary has; after the batch it does not.
+            seeds.add("row", row.clone());
+            let mut after_batch = vec![1];
+            put_piece(&mut after_batch, &encode(&mut Dictionary::new(), &batch));
+            after_batch.extend_from_slice(&row[3..]);
+            seeds.add("row", after_batch);
+            for entry in dictionary.entries_since((0, 0)) {
+                if let crdt_core::codec::DictionaryEntry::Shape(shape) = entry {
+                    let mut out = Vec::new();
+                    shape.put(&mut out);
+                    seeds.add("shape", out);
+                }
+            }
+        }
+    }
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("written")
+}
+
+fn json(seeds: &mut Seeds, replicas: &mut [Memory; 2]) {
+    let mut add = |kind: u8, text: String| seeds.add("json", [&[kind], text.as_bytes()].concat());
+    for value in all_values() {
+        add(0, text(&value));
+    }
+    for (_, document) in replicas.iter_mut().flat_map(documents) {
+        add(1, text(&document));
+        add(2, text(document.root()));
+    }
+    let (one, two) = (ReplicaId::from_u64(1), ReplicaId::from_u64(2));
+    let mut clock = crdt_core::Clock::new(one);
+    let mut change = || clock.tick(1_790_000_000_000).expect("a short history");
+    let mut counter = crdt_core::GCounter::new();
+    counter.increment(one, 5).expect("small");
+    add(3, text(&counter));
+    let mut register = crdt_core::LwwRegister::<crdt_core::Payload>::default();
+    register.write(change(), crdt_core::Payload::Present(1.into()));
+    add(8, text(&register));
+    add(11, text(&change()));
+    add(12, text(&change().stamp));
+    add(13, text(&change().stamp.hlc));
+    add(14, text(&change().dot()));
+    add(15, text(&VersionVector::from_iter([change().dot(), crdt_core::Dot::new(two, 3)])));
+    add(16, text(&one));
+    add(17, text(&DocumentId::from_u64(5)));
+    let version = Versioned { value: Value::from(1), stamp: change().stamp, version: VersionVector::new() };
+    add(18, text(&version));
+    for text in [
+        r#"{"a":[1,2.5,-3e10,"\u00e9\ud83e\udd80\\"],"b":{"$bytes":"00ff"},"c":{"$timestamp":-5}}"#,
+        r#"[{"$float":"NaN"},{"$float":"-Infinity"},{"$conflict":[1,"two"]},true,null]"#,
+    ] {
+        seeds.add("sqlite_json", text);
+    }
+    for value in all_values() {
+        let mut out = Vec::new();
+        put_value(&mut out, &value);
+        seeds.add("sqlite_json", out);
+    }
+}
+
+fn bundles(seeds: &mut Seeds, replicas: &mut [Memory; 2]) {
+    let seen = replicas[1].seen().expect("memory");
+    for wanted in [For::Anyone, For::Peer(ReplicaId::from_u64(8)), For::Holder(seen)] {
+        let mut file = Vec::new();
+        export(&mut replicas[0], &wanted, &mut file, 1_790_000_000_000).expect("memory");
+        let mut input = vec![0];
+        for (kind, body) in bundle::frames(&file) {
+            input.push(kind);
+            put_piece(&mut input, &body);
+        }
+        seeds.add("bundle", input);
+        seeds.add("bundle", [&[0xff], &file[..]].concat());
+    }
+}
+
+/// What two honest sessions say.
+fn conversations(seeds: &mut Seeds, [a, b]: &mut [Memory; 2]) {
+    let now_ms = 1_790_000_001_000;
+    let mut sessions = [Session::new(Config::new(1), now_ms), Session::new(Config::new(2), now_ms)];
+    let mut stream = Vec::new();
+    loop {
+        let mut moved = false;
+        for from in [0, 1] {
+            let [mine, theirs] = if from == 0 { [0, 1] } else { [1, 0] };
+            let (here, there) = if from == 0 { (&mut *a, &mut *b) } else { (&mut *b, &mut *a) };
+            while let Some(message) = sessions[mine].transmit(here, now_ms).expect("honest") {
+                seeds.add("message", wire::body(&message));
+                write_message(&mut stream, &message).expect("memory");
+                sessions[theirs].receive(there, &message, now_ms).expect("honest");
+                moved = true;
+            }
+        }
+        if !moved {
+            break;
+        }
+    }
+    seeds.add("framing", &stream[..stream.len().min(2000)]);
+    seeds.add("framing", [&stream[..200], &[0, 1]].concat());
+    let dots = [crdt_core::Dot::new(ReplicaId::from_u64(1), 7)];
+    for body in [
+        wire::want(5, 6, None),
+        wire::push(3, 1, &dots, &[]),
+        wire::ack(300, 1, None, 7),
+        wire::refused(3, &dots, &[]),
+        wire::welcome(false, u64::MAX, 300),
+        wire::numbered(wire::kind::HEARD, 300),
+        b"\x0a\x01\x01a token".to_vec(),
+        b"\x07\x04\xa8\x03\x02no".to_vec(),
+    ] {
+        seeds.add("message", body);
+    }
+}
+
+/// Lists of actions: each action alone, after and before an exchange, and mixtures.
+fn actions(seeds: &mut Seeds) {
+    for target in ["session", "guarded", "following"] {
+        for action in 0..24u8 {
+            let some = [action, 1, 3, 2, 1, 0, 2, 1, 1, 5, 0, 1, 3, 3, 0, 1];
+            seeds.add(target, [&[0, 0][..], &some, &[0], &some].concat());
+        }
+        let mut state = 0x9e37_79b9u32;
+        for mixture in 0..60 {
+            // Every third has the actions of an honest peer only.
+            let actions = if mixture % 3 == 0 { 5 } else { 24 };
+            let bytes: Vec<u8> = (0..160)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    // Mostly small numbers, as actions and their arguments are.
+                    let [_, low, middle, high] = state.to_le_bytes();
+                    if high >= 0xc0 && actions > 5 { low ^ middle } else { high % actions }
+                })
+                .collect();
+            seeds.add(target, bytes);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What has to hold of a store, whoever it has talked to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt_core::codec::Dictionary;
+use crdt_core::{
+    Access, Address, Document, Dot, Durability, Fingerprint, Lattice as _, MemoryStore, Replica, Store as _,
+};
+
+use super::decoders::{Batch, decode, encode};
+
+/// The usual replica of a target.
+pub type Memory = Replica<MemoryStore>;
+
+/// What one side committed, change by change.
+pub type Written = BTreeMap<Dot, Batch>;
+
+/// All documents, deleted ones and empty ones included.
+pub fn documents(replica: &mut Memory) -> Batch {
+    let store = replica.store_mut();
+    store.begin(Access::Read, Durability::Visible).expect("memory");
+    let all = store.documents_after(None, usize::MAX).expect("memory");
+    store.commit().expect("memory");
+    all.into_iter().map(|(address, document)| (address, (*document).clone())).collect()
+}
+
+/// The books of a store agree with each other: root, canonical bytes, change order.
+pub fn audit(replica: &mut Memory) {
+    let head = replica.head().expect("memory");
+    let all = documents(replica);
+    let mut sum = Fingerprint::EMPTY;
+    for (address, document) in &all {
+        sum = sum.plus(document.fingerprint(&head.namespace, address));
+    }
+    assert_eq!(sum, head.root, "the root is the sum of all cells");
+    let held: Batch = all.into_iter().filter(|(_, document)| !document.is_empty()).collect();
+    let bytes = replica.canonical_bytes().expect("memory");
+    assert_eq!(encode(&mut Dictionary::new(), &held), bytes);
+    assert_eq!(decode(&bytes, &mut Dictionary::new()).as_ref(), Ok(&held), "what is held can be sent");
+    assert!(head.offered <= head.counter, "nothing was offered that is not there");
+
+    let store = replica.store_mut();
+    store.begin(Access::Read, Durability::Visible).expect("memory");
+    let log = store.log_after(0, usize::MAX).expect("memory");
+    store.commit().expect("memory");
+    assert!(log.windows(2).all(|pair| pair[0].sequence < pair[1].sequence), "steps are in order");
+    assert_eq!(log.last().map_or(0, |step| step.sequence), head.sequence, "the head is the last step");
+    // Or a peer with a cursor would never get it.
+    let mut steps: BTreeSet<(Dot, &Address)> = BTreeSet::new();
+    for step in &log {
+        for dot in &step.dots {
+            steps.extend(step.documents.iter().map(|address| (*dot, address)));
+        }
+    }
+    for (address, document) in &held {
+        document.visit(&mut |path, cell| {
+            let dot = cell.set_by().dot();
+            assert!(
+                steps.contains(&(dot, address)),
+                "a cell that is in no step: {dot:?} {address:?} {path:?}"
+            );
+        });
+    }
+}
+
+/// The cells of a change as they are now: to be kept right after it was committed.
+pub fn cells_of(replica: &mut Memory, change: Dot) -> Batch {
+    let all = documents(replica).into_iter();
+    let of_change = all.map(|(address, document)| (address, document.select(|dot| dot == change)));
+    of_change.filter(|(_, document)| !document.is_empty()).collect()
+}
+
+/// Everything that was committed is there, or something greater is: in the state, or in what is kept `beside` it because
+/// it was refused.
+pub fn nothing_is_lost(replica: &mut Memory, written: &Written, beside: &Batch) {
+    let mut now: BTreeMap<Address, Document> = documents(replica).into_iter().collect();
+    for (address, document) in beside {
+        now.entry(address.clone()).or_default().merge(document.clone());
+    }
+    for (dot, cells) in written {
+        for (address, cells) in cells {
+            let mut state = now.get(address).cloned().unwrap_or_default();
+            assert!(!state.merge(cells.clone()), "something of {dot:?} was lost in {address:?}");
+        }
+    }
+}

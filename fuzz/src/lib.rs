@@ -1,0 +1,33 @@
+//! What the fuzz targets do with an input, apart from libFuzzer: so the tests of the crates can do the same with every
+//! input that ever failed (`fuzz/regressions`), on a stable compiler.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `input.rs` | takes the bytes of a fuzzer apart |
+//! | `memory.rs` | the cap on memory |
+//! | `decoders.rs` | values, shapes, batches, rows |
+//! | `schema.rs` | what an app declares and edits |
+//! | `document.rs` | what is done with a document that came from anybody |
+//! | `json.rs`, `sqlite_json.rs` | JSON of the public types, and in the column `data` |
+//! | `bundle.rs`, `framing.rs` | files and byte streams |
+//! | `wire.rs` | seals, proofs and messages, made anew |
+//! | `hostile.rs` | cells and messages that no honest peer makes |
+//! | `link.rs`, `session.rs` | a session fed by an adversary |
+//! | `kept.rs` | the inputs in the repository, for the tests of the crates |
+//! | `audit.rs` | what has to hold of a store afterwards |
+
+pub mod audit;
+pub mod bundle;
+pub mod decoders;
+pub mod document;
+pub mod framing;
+pub mod hostile;
+pub mod input;
+pub mod json;
+pub mod kept;
+pub mod link;
+pub mod memory;
+pub mod schema;
+pub mod session;
+pub mod sqlite_json;
+pub mod wire;

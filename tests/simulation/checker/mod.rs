@@ -1,0 +1,458 @@
+//! [`Checker`]: whether what was seen of a history is what was promised.
+//!
+//! It stands apart from the world that plays the history and from the books of the library. It hears what was committed
+//! and how sure that was, what each device showed and when, who acknowledged what, and what happened to files. From that
+//! it knows which transactions a device has to show (each leaves a document with its number), and from the oracle, which
+//! is the causal history and nothing else, what they come to.
+
+mod violation;
+mod weaker;
+
+pub use violation::{Checked, Promise, Violation};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt_core::{Fingerprint, ReplicaId, Stamp};
+
+use crate::failure::compare;
+use crate::oracle::{Oracle, Seen};
+use crate::plot::Who;
+use crate::words::{Doc, Edit, Outcome, Schema, Shown, Vector};
+
+/// What a device showed at one moment.
+pub struct Sight {
+    /// The numbers of the transactions that are shown.
+    pub journal: Vec<usize>,
+    /// Of those that are there and are not shown.
+    pub withheld: Vec<usize>,
+    /// What its clock says, or the true time if that is earlier.
+    pub clock_ms: u64,
+    /// What it says that it has seen.
+    pub claims: Vector,
+    /// Under which id it writes.
+    pub replica: ReplicaId,
+    /// The position of its change order.
+    pub sequence: u64,
+    pub root: Fingerprint,
+    /// All documents, if they were looked at.
+    pub documents: Option<Vec<(Doc, Shown)>>,
+}
+
+/// A transaction as its author saw it.
+pub struct Report<'r> {
+    pub edits: &'r [Edit],
+    pub outcomes: &'r [Outcome],
+    pub dot: (ReplicaId, u64),
+    pub stamp: Stamp,
+    pub durable: bool,
+}
+
+pub struct Checker {
+    oracle: Oracle,
+    transactions: Vec<Transaction>,
+    dots: BTreeMap<(ReplicaId, u64), usize>,
+    devices: Vec<Watched>,
+    forks: Forks,
+}
+
+/// Files that went back, or were copied, and nobody noticed.
+#[derive(Default)]
+struct Forks {
+    any: bool,
+    /// Under which ids two histories may be written, until all have met.
+    ids: BTreeSet<ReplicaId>,
+    /// What was edited under one of them: there, a value may have been issued again, and be there twice.
+    docs: BTreeSet<Doc>,
+}
+
+struct Transaction {
+    author: usize,
+    replica: ReplicaId,
+    stamp: Stamp,
+    docs: Vec<Doc>,
+    past: Seen,
+    /// A crash took it back.
+    taken_back: bool,
+}
+
+/// What is known of one device.
+struct Watched {
+    schema: Schema,
+    /// What it had last: shown, or withheld with a reason.
+    has: Seen,
+    /// What of it it showed.
+    shown: Seen,
+    /// What it has to show whatever happens to the process: durable, or acknowledged.
+    floor: Seen,
+    /// What it showed at positions of its change order.
+    steps: Vec<(u64, Seen)>,
+    /// What is in the copy of its file.
+    copy: Option<Seen>,
+    next: Next,
+}
+
+/// From further ahead than this, nothing is shown: by the library's default, in milliseconds.
+const BOUND_MS: u64 = 60_000;
+
+/// How the next sight relates to the last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Grows,
+    /// It may have lost what was not durable.
+    Crashed,
+    /// Its file was replaced: it shows exactly what was set down.
+    Replaced,
+}
+
+fn broken<T>(promise: Promise, what: impl Into<String>) -> Checked<T> {
+    Err(Violation::new(promise, what))
+}
+
+fn numbers(seen: &Seen, transactions: usize) -> String {
+    let numbers: Vec<String> =
+        (0..transactions).filter(|number| seen.contains(*number)).map(|number| number.to_string()).collect();
+    numbers.join(" ")
+}
+
+impl Checker {
+    pub fn new(schemas: impl Iterator<Item = Schema>) -> Self {
+        let watched = |schema| Watched {
+            schema,
+            has: Seen::default(),
+            shown: Seen::default(),
+            floor: Seen::default(),
+            steps: Vec::new(),
+            copy: None,
+            next: Next::Grows,
+        };
+        Self {
+            oracle: Oracle::default(),
+            transactions: Vec::new(),
+            dots: BTreeMap::new(),
+            devices: schemas.map(watched).collect(),
+            forks: Forks::default(),
+        }
+    }
+
+    /// The number of the next transaction.
+    pub const fn next_number(&self) -> usize {
+        self.transactions.len()
+    }
+
+    fn missing(&self, from: &Seen, of: &Seen) -> String {
+        let missing = (0..self.transactions.len()).filter(|n| of.contains(*n) && !from.contains(*n));
+        missing.map(|n| n.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A transaction was committed by a device that showed what it showed last.
+    pub fn committed(&mut self, at: usize, report: &Report<'_>) -> Checked {
+        let number = self.transactions.len();
+        // What nobody has, because a crash took it back or an older copy took its file's place, leaves its name free.
+        let somebody_has = |twin: &usize| self.devices.iter().any(|device| device.has.contains(*twin));
+        let twin = self.dots.insert(report.dot, number).filter(somebody_has);
+        let docs: Vec<Doc> = report.edits.iter().map(|edit| edit.doc).collect();
+        if self.forks.ids.contains(&report.dot.0) {
+            self.forks.docs.extend(&docs);
+        } else if let Some(other) = twin {
+            let dot = report.dot;
+            return broken(Promise::Identity, format!("transactions {other} and {number} are both {dot:?}"));
+        }
+        let watched = &self.devices[at];
+        let change = Some((report.stamp, report.dot.1));
+        let expected = self.oracle.commit(&watched.shown, &watched.schema, report.edits, change);
+        // What was forked may show more than the oracle knows.
+        let exact = !docs.iter().any(|doc| self.forks.docs.contains(doc));
+        if exact && expected.outcomes != report.outcomes {
+            let (right, told) = (expected.outcomes, report.outcomes);
+            return broken(
+                Promise::RightOutcome,
+                format!("the user should be told {right:?} and is told {told:?}"),
+            );
+        }
+        if expected.transaction != Some(number) {
+            return broken(Promise::RightOutcome, "the transaction should have written nothing");
+        }
+        let overwritten = expected.exceeds;
+        if exact && overwritten.is_some_and(|overwritten| report.stamp <= overwritten) {
+            let stamp = report.stamp;
+            return broken(Promise::Stamps, format!("{stamp:?} does not exceed {overwritten:?}"));
+        }
+        let past = watched.shown.clone();
+        self.transactions.push(Transaction {
+            author: at,
+            replica: report.dot.0,
+            stamp: report.stamp,
+            docs,
+            past,
+            taken_back: false,
+        });
+        let watched = &mut self.devices[at];
+        watched.has.insert(number);
+        watched.shown.insert(number);
+        if report.durable {
+            watched.floor = watched.has.clone();
+        }
+        Ok(())
+    }
+
+    /// A device was looked at.
+    pub fn saw(&mut self, at: usize, sight: &Sight) -> Checked {
+        let (mut has, mut shown) = (Seen::default(), Seen::default());
+        for number in &sight.withheld {
+            has.insert(*number);
+        }
+        for number in &sight.journal {
+            shown.insert(*number);
+        }
+        has.extend(&shown);
+        let there = || sight.journal.iter().chain(&sight.withheld).copied();
+        if let Some(number) = there().find(|number| *number >= self.transactions.len()) {
+            let what = format!("{} shows transaction {number}, which was never committed", Who(at));
+            return broken(Promise::WholeTransactions, what);
+        }
+        self.check_withheld(at, sight)?;
+        self.check_growth(at, &has)?;
+        for number in there() {
+            if !self.devices[at].has.contains(number) {
+                self.check_arrival(at, number, &has)?;
+            }
+        }
+        self.check_claims(at, &sight.claims, &has)?;
+        let watched = &mut self.devices[at];
+        watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
+        watched.steps.push((sight.sequence, has.clone()));
+        (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
+        if let Some(documents) = &sight.documents {
+            self.check_documents(at, documents)?;
+        }
+        Ok(())
+    }
+
+    /// A device claims to have seen what it has, and nothing that it has not. What the library issues itself is no
+    /// transaction of an app, and left out.
+    fn check_claims(&self, at: usize, claims: &Vector, has: &Seen) -> Checked {
+        if self.forks.any {
+            return Ok(());
+        }
+        for ((replica, counter), number) in &self.dots {
+            let claimed = claims.get(replica).is_some_and(|last| counter <= last);
+            if claimed != has.contains(*number) && !self.transactions[*number].taken_back {
+                let (who, verb) = (Who(at), if claimed { "lacks" } else { "has" });
+                let what = format!("{who} {verb} transaction {number} and claims {claims:?}");
+                return broken(Promise::Claims, what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Only what comes from a time that has not come yet is not shown.
+    fn check_withheld(&self, at: usize, sight: &Sight) -> Checked {
+        let soon_ms = sight.clock_ms + BOUND_MS / 2;
+        let hidden =
+            sight.withheld.iter().find(|number| self.transactions[**number].stamp.hlc.ms() <= soon_ms);
+        match hidden {
+            Some(number) => broken(
+                Promise::Clocks,
+                format!("{} has transaction {number}, does not show it, and its time has come", Who(at)),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// What a device has now beside what it had last.
+    fn check_growth(&mut self, at: usize, shown: &Seen) -> Checked {
+        let watched = &self.devices[at];
+        let (who, before) = (Who(at), &watched.has);
+        match watched.next {
+            Next::Grows if !shown.covers(before) => {
+                let lost = self.missing(shown, before);
+                broken(Promise::MonotonicReads, format!("{who} does not show transactions {lost} any more"))
+            }
+            Next::Crashed if !shown.covers(&watched.floor) => {
+                let lost = self.missing(shown, &watched.floor);
+                broken(Promise::NothingLost, format!("after the crash, {who} lacks transactions {lost}"))
+            }
+            Next::Crashed | Next::Replaced if !before.covers(shown) => {
+                let new = self.missing(before, shown);
+                broken(Promise::MonotonicReads, format!("{who} came up with transactions {new}"))
+            }
+            Next::Replaced if !shown.covers(before) => {
+                let lost = self.missing(shown, before);
+                broken(Promise::NothingLost, format!("the copy of {who} lacks transactions {lost}"))
+            }
+            Next::Crashed => {
+                for (number, transaction) in self.transactions.iter_mut().enumerate() {
+                    let lost = before.contains(number) && !shown.contains(number);
+                    transaction.taken_back |= lost && transaction.author == at;
+                }
+                Ok(())
+            }
+            Next::Grows | Next::Replaced => Ok(()),
+        }
+    }
+
+    /// A transaction is shown somewhere for the first time.
+    fn check_arrival(&mut self, at: usize, number: usize, shown: &Seen) -> Checked {
+        let Transaction { author, past, taken_back, .. } = &self.transactions[number];
+        let (who, by) = (Who(at), Who(*author));
+        if *taken_back {
+            return broken(
+                Promise::DurableBeforeItLeaves,
+                format!("{who} shows transaction {number}, which {by} lost in a crash"),
+            );
+        }
+        if !shown.covers(past) {
+            let lacks = self.missing(shown, past);
+            return broken(
+                Promise::Causality,
+                format!("{who} shows transaction {number} of {by}, and not {lacks}, which {by} had seen"),
+            );
+        }
+        // It has left its author, so there it is durable.
+        let author = &mut self.devices[*author];
+        if author.has.contains(number) {
+            author.floor.insert(number);
+        }
+        Ok(())
+    }
+
+    /// The documents that a device shows beside what the transactions that it shows come to.
+    fn check_documents(&self, at: usize, documents: &[(Doc, Shown)]) -> Checked {
+        let watched = &self.devices[at];
+        for (doc, shown) in documents {
+            let expected = self.oracle.shown(&watched.shown, &watched.schema, *doc);
+            let (who, seen) = (Who(at), || numbers(&watched.shown, self.transactions.len()));
+            if self.forks.docs.contains(doc) {
+                if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown) {
+                    let what = format!("{who} shows transactions {}, of a forked history; {what}", seen());
+                    return broken(Promise::Identity, what);
+                }
+            } else if let Err(failure) = compare(*doc, &expected, shown) {
+                let what = format!("{who} shows transactions {}; {}", seen(), failure.what);
+                return broken(Promise::WholeTransactions, what);
+            }
+        }
+        Ok(())
+    }
+
+    /// All that a device shows is durable.
+    pub fn is_durable(&mut self, at: usize) {
+        let watched = &mut self.devices[at];
+        watched.floor = watched.has.clone();
+    }
+
+    /// `by`, whose file is the one that it was then, told `of` that it has durably applied its changes up to a position.
+    pub fn acknowledged(&mut self, by: usize, of: usize, sequence: u64) -> Checked {
+        let promised = self.devices[of].steps.iter().rev().find(|(at, _)| *at <= sequence);
+        let Some((_, promised)) = promised.cloned() else { return Ok(()) };
+        let watched = &mut self.devices[by];
+        if !watched.has.covers(&promised) {
+            let lacks = self.missing(&self.devices[by].has, &promised);
+            return broken(
+                Promise::NothingLost,
+                format!("{} acknowledged transactions {lacks} to {} and lacks them", Who(by), Who(of)),
+            );
+        }
+        watched.floor.extend(&promised);
+        Ok(())
+    }
+
+    pub fn crashed(&mut self, at: usize) {
+        let watched = &mut self.devices[at];
+        watched.next = Next::Crashed;
+    }
+
+    /// A device left for good, with its file.
+    pub fn left(&mut self, at: usize) {
+        let watched = &mut self.devices[at];
+        (watched.has, watched.shown) = (Seen::default(), Seen::default());
+    }
+
+    /// The file was copied; what is in a copy may leave, so it is durable.
+    pub fn copied(&mut self, at: usize) {
+        self.is_durable(at);
+        let watched = &mut self.devices[at];
+        watched.copy = Some(watched.has.clone());
+    }
+
+    /// The copy of one device's file became the file of another, or of itself. If nobody noticed, it goes on under the id
+    /// that it had.
+    pub fn replaced(&mut self, of: usize, at: usize, forked: Option<ReplicaId>) {
+        let copy = self.devices[of].copy.clone().unwrap_or_default();
+        if let Some(id) = forked {
+            self.forks.any = true;
+            self.forks.ids.insert(id);
+            let since = self.transactions.iter().enumerate();
+            let since = since.filter(|(number, one)| one.replica == id && !copy.contains(*number));
+            self.forks.docs.extend(since.flat_map(|(_, one)| &one.docs));
+        }
+        let watched = &mut self.devices[at];
+        (watched.floor, watched.has, watched.shown) = (copy.clone(), copy.clone(), copy);
+        watched.steps.clear();
+        watched.next = Next::Replaced;
+    }
+
+    /// All have met: nobody writes under an id that another one writes under.
+    pub fn healed(&mut self) {
+        self.forks.ids.clear();
+    }
+
+    /// The faults have ended: all that anybody shows who is left.
+    pub fn everything(&self, left: &[usize]) -> Seen {
+        let mut all = Seen::default();
+        for at in left {
+            all.extend(&self.devices[*at].has);
+        }
+        all
+    }
+
+    /// Everybody who is left was looked at when nothing was left to say.
+    pub fn finished(&self, everything: &Seen, sights: &[(usize, Sight)]) -> Checked {
+        let Some((first, one)) = sights.first() else { return Ok(()) };
+        for (at, sight) in sights {
+            let shown = &self.devices[*at].has;
+            if !shown.covers(everything) {
+                let lost = self.missing(shown, everything);
+                return broken(
+                    Promise::NothingLost,
+                    format!("in the end, {} lacks transactions {lost}", Who(*at)),
+                );
+            }
+            if *shown != self.devices[*first].has {
+                let what =
+                    format!("in the end, {} and {} show different transactions", Who(*first), Who(*at));
+                return broken(Promise::Convergence, what);
+            }
+            if sight.root != one.root {
+                let what = format!("in the end, {} and {} have different roots", Who(*first), Who(*at));
+                return broken(Promise::Convergence, what);
+            }
+        }
+        let mut ids: BTreeMap<ReplicaId, usize> = BTreeMap::new();
+        for (at, sight) in sights {
+            if let Some(other) = ids.insert(sight.replica, *at) {
+                let what = format!("in the end, {} and {} write under one id", Who(other), Who(*at));
+                return broken(Promise::Identity, what);
+            }
+        }
+        self.same_documents(sights)
+    }
+
+    /// Devices of one schema show the same, whatever the oracle says.
+    fn same_documents(&self, sights: &[(usize, Sight)]) -> Checked {
+        for (index, (at, sight)) in sights.iter().enumerate() {
+            let mine = &self.devices[*at];
+            let alike = |other: &&(usize, Sight)| {
+                let other = &self.devices[other.0];
+                // What one withholds and another one does not makes them differ.
+                other.schema == mine.schema && other.shown == mine.shown
+            };
+            let Some((other, before)) = sights[..index].iter().rfind(alike) else { continue };
+            if before.documents != sight.documents {
+                let what = format!("in the end, {} and {} show different documents", Who(*other), Who(*at));
+                return broken(Promise::Convergence, what);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask fuzz`: every fuzz target for its share of some time, with caps on time and memory.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `mod.rs` | arguments, tools, building |
+//! | `targets.rs` | the targets, and what each gets of the time |
+//! | `worker.rs` | runs one target and reads what libFuzzer says |
+//! | `report.rs` | the table, the JSON line |
+
+mod report;
+mod targets;
+mod worker;
+
+use std::collections::VecDeque;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use crate::run::{output, root, run};
+use targets::{TARGETS, Target};
+use worker::Outcome;
+
+/// More would take the machine from whoever works on it.
+const WORKERS: u32 = 2;
+
+struct Arguments {
+    seconds: u64,
+    target: Option<String>,
+    sanitizer: String,
+    json: bool,
+    seeds: bool,
+}
+
+impl Arguments {
+    fn read(arguments: &[String]) -> Result<Self, String> {
+        let mut read =
+            Self { seconds: 120, target: None, sanitizer: "none".into(), json: false, seeds: false };
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            let mut value = || rest.next().cloned().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--seconds" => {
+                    let seconds = value()?;
+                    read.seconds =
+                        seconds.parse().map_err(|_| format!("--seconds {seconds} is no number"))?;
+                }
+                "--target" => read.target = Some(value()?),
+                "--sanitizer" => read.sanitizer = value()?,
+                "--json" => read.json = true,
+                "--seeds" => read.seeds = true,
+                other => return Err(format!("fuzz knows no {other}")),
+            }
+        }
+        Ok(read)
+    }
+
+    fn targets(&self) -> Result<Vec<Target>, String> {
+        let Some(name) = &self.target else { return Ok(TARGETS.to_vec()) };
+        let found: Vec<Target> = TARGETS.iter().filter(|target| target.name == name).copied().collect();
+        let names = || TARGETS.map(|target| target.name).join(", ");
+        if found.is_empty() { Err(format!("no target {name}; there are {}", names())) } else { Ok(found) }
+    }
+}
+
+/// Runs the targets; see `cargo xtask` for the arguments.
+pub fn fuzz(arguments: &[String]) -> Result<(), String> {
+    let arguments = Arguments::read(arguments)?;
+    if arguments.seeds {
+        return run(
+            "cargo",
+            &["run", "--release", "--manifest-path", "fuzz/Cargo.toml", "--example", "seeds"],
+        );
+    }
+    let targets = arguments.targets()?;
+    let binaries = build(&arguments)?;
+    let jobs = share(&targets, Duration::from_secs(arguments.seconds));
+    let shared = Mutex::new((jobs, Vec::<Outcome>::new()));
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let next = shared.lock().expect("no worker panics").0.pop_front();
+                    let Some((target, time)) = next else { return };
+                    let outcome = worker::run(&target, &binaries, time);
+                    report::progress(&outcome);
+                    shared.lock().expect("no worker panics").1.push(outcome);
+                }
+            });
+        }
+    });
+    let (_, mut outcomes) = shared.into_inner().expect("no worker panics");
+    outcomes.sort_by_key(|outcome| TARGETS.iter().position(|target| target.name == outcome.target.name));
+    report::print(&outcomes, arguments.json);
+    match outcomes.iter().filter(|outcome| outcome.failure.is_some()).count() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} targets failed; what to do is said above")),
+    }
+}
+
+/// Divides the time of all workers by the weights of the targets; the longest first, so that the workers end together.
+fn share(targets: &[Target], time: Duration) -> VecDeque<(Target, Duration)> {
+    let weights: u32 = targets.iter().map(|target| target.weight).sum();
+    let workers = WORKERS.min(u32::try_from(targets.len()).unwrap_or(WORKERS));
+    let mut jobs: Vec<_> =
+        targets.iter().map(|target| (*target, time * workers * target.weight / weights)).collect();
+    jobs.sort_by_key(|(_, time)| core::cmp::Reverse(*time));
+    jobs.into()
+}
+
+/// Builds the targets and says where they are.
+fn build(arguments: &Arguments) -> Result<String, String> {
+    let works = |given: &[&str]| {
+        let tried = Command::new("cargo").args(given).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    if !works(&["+nightly", "--version"]) {
+        return Err("fuzzing needs a nightly compiler: `rustup toolchain install nightly`".into());
+    }
+    if !works(&["fuzz", "--version"]) {
+        return Err("fuzzing needs cargo-fuzz: `cargo install cargo-fuzz --locked`".into());
+    }
+    let mut command = vec!["+nightly", "fuzz", "build", "--sanitizer", &arguments.sanitizer];
+    command.extend(arguments.target.as_deref());
+    run("cargo", &command)?;
+    let version = output("rustc", &["+nightly", "-vV"])?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.ok_or("rustc does not say what it compiles for")?;
+    Ok(root().join("fuzz/target").join(host).join("release").display().to_string())
+}
