@@ -5,7 +5,9 @@ mod support;
 
 use std::sync::Arc;
 
-use crdt_core::{DocumentId, Durability, MemoryStore, Replica, ReplicaId, Store, TransactionError};
+use crdt_core::{
+    DocumentId, Durability, Life, MemoryStore, Replica, ReplicaId, Spare, Store, TransactionError,
+};
 use support::{START_MS, assert_equal, declared, replica, set, title};
 use sync_protocol::bundle;
 use sync_protocol::door::{Applicant, Right, Rules};
@@ -373,9 +375,12 @@ fn a_progress_that_means_nothing_to_the_sender_starts_anew() {
     let (mut a, mut b) = (filled(1, 300), replica(2));
     let mut backup = filled(1, 20);
     Line::new(1).carry(&mut a, &mut b, 10).unwrap();
-    // The sender lost the end of its history.
+    // The sender lost the end of its history, and learns that from what is passed on at the end of the loading.
     let mut rest = Line::new(3);
+    let spare = Spare { replica: ReplicaId::from_u64(9), life: Life(9) };
+    rest.at_a = Session::new(Config::new(3).spare(spare), START_MS);
     rest.carry(&mut backup, &mut b, usize::MAX).unwrap();
+    assert_eq!(backup.head().unwrap().replica, spare.replica);
     for id in 0..20 {
         assert!(title(&mut b, id).is_some());
     }

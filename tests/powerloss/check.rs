@@ -110,9 +110,8 @@ impl Moment<'_> {
             if found < promised && !same(&last) {
                 return Err(lost(&format!("{:?} was acknowledged, found is {head:?}", last.head)));
             }
-            if last.cursors.iter().any(|(life, cursor)| cursors.get(life).unwrap_or(&0) < cursor) {
-                return Err(lost(&format!("cursors {cursors:?}, acknowledged were {:?}", last.cursors)));
-            }
+            // A cursor may be behind, or not there yet: where a peer's steps are nothing but what was sent to it, it moves
+            // without a flush. What lies between is here all the same, because the state is.
         }
         for (life, cursor) in &cursors {
             let reached = |facts: &&Facts| facts.cursors.get(life) >= Some(cursor);

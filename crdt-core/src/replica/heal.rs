@@ -23,7 +23,7 @@ use super::merge::Merge;
 use super::runs::{self, Fork};
 use super::scoped::{self, Subscription};
 use super::totals::{self, Total};
-use super::{Renewal, Replica, Spare, contact, loading, renewals, transact, undo};
+use super::{Renewal, Replica, Spare, contact, loading, park, renewals, transact, undo};
 use crate::cells::{Base, Mark, Tally, Written};
 use crate::document::{Address, Cell, CellRef, Document, Path};
 use crate::event::Origin;
@@ -171,11 +171,16 @@ impl Moves {
         document: &Document,
     ) -> Result<(SmallSet<Dot>, Document), StoreError> {
         let mut own: Vec<(Path, Cell)> = Vec::new();
-        document.visit(&mut |path, cell| {
+        let mut note = |path: &Path, cell: CellRef<'_>| {
             if self.is_since(cell.set_by().dot()) {
                 own.push((path.clone(), cell.to_owned()));
             }
-        });
+        };
+        document.visit(&mut note);
+        // What is shown in place of something parked is only shown, and stays so.
+        if let Some(parked) = park::of(store, address)? {
+            parked.held().visit(&mut note);
+        }
         let (mut taken_out, mut delta) = (SmallSet::new(), Document::new());
         for (path, cell) in own {
             let dot = reference(&cell).set_by().dot();

@@ -62,6 +62,11 @@ impl Parked {
         state.filter(&mut |change| !self.changes.contains_key(change)).merged(self.held.clone())
     }
 
+    /// What is shown in place of what is hidden.
+    pub(super) const fn held(&self) -> &Document {
+        &self.held
+    }
+
     /// What has to be remembered so that a state shows as `shown`, of which it is the merge with what is parked.
     pub(super) fn between(state: &Document, shown: &Document) -> Self {
         let mut parked = Self::default();
