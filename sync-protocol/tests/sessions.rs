@@ -3,7 +3,7 @@
 
 mod support;
 
-use crdt_core::{DocumentId, MemoryStore, Replica};
+use crdt_core::{DocumentId, MemoryStore, Replica, ReplicaId};
 use support::{Random, START_MS, assert_equal, edit, replica, set, title};
 use sync_protocol::drive::{exchange_in_memory, pump};
 use sync_protocol::{Config, EndReason, MAX_HELLO_BYTES, Session, SessionError, SessionEvent, Way};
