@@ -28,18 +28,24 @@ pub(super) struct Inbound {
     /// The number of the last refusal that the peer announced, and of the last one that it told.
     refusals: (u64, u64),
     hold: Hold,
-    /// The peer may read everything.
-    reads_all: bool,
+    peer_may: PeerMay,
     /// Tells this session with the peer from others.
     session: u64,
     /// Chunks of the present run were put aside.
     has_staged: bool,
-    /// Its changes are judged, so all of a run is looked at before any of it is taken.
-    judges: bool,
     /// What we asked for.
     asked: Option<Asked>,
     /// We asked for a first sync, in parts.
     first_sync: Option<FirstSync>,
+}
+
+/// What the peer may do here.
+#[derive(Clone, Copy, Debug, Default)]
+struct PeerMay {
+    /// Read everything.
+    read_all: bool,
+    /// Write what passes our judgement only, so all of a run is looked at before any of it is taken.
+    write_judged: bool,
 }
 
 /// Whether nothing is taken from a peer that has something to take back.
@@ -75,13 +81,13 @@ impl Inbound {
         replica.begin_session(hello.life, session)?;
         self.session = session;
         self.asked = Some(asked);
-        let new = self.cursor == 0 && hello.sequence > 0 && !self.judges;
+        let new = self.cursor == 0 && hello.sequence > 0 && !self.peer_may.write_judged;
         self.first_sync = if new { replica.first_sync(hello.life, scope)? } else { None };
         // Whoever holds nothing lacks everything, and sums tell whoever may not read everything what is hidden. They are
         // compared only by sides that hold everything and can pass it on.
         let reconciles = self.cursor == 0
             && self.first_sync.is_none()
-            && self.reads_all
+            && self.peer_may.read_all
             && scope == 0
             && whole
             && hello.root != head.root
@@ -133,7 +139,7 @@ impl Inbound {
 
     /// Whether the peer's changes are judged.
     pub(super) fn judge(&mut self, judges: bool) {
-        self.judges = judges;
+        self.peer_may.write_judged = judges;
     }
 
     pub(super) fn chunk<S: Store>(
@@ -297,7 +303,7 @@ impl Inbound {
 
     /// Whether the peer may read everything.
     pub(super) fn read_by_all(&mut self, reads_all: bool) {
-        self.reads_all = reads_all;
+        self.peer_may.read_all = reads_all;
     }
 
     pub(super) const fn may_hold(&self) -> bool {
@@ -321,8 +327,8 @@ impl Inbound {
     /// One of the two goes on under another id: everything is asked for anew.
     pub(super) fn begin_again(&mut self) {
         let hold = if self.may_hold() { Hold::Ready } else { Hold::Never };
-        let Self { scope, reads_all, judges, session, .. } = *self;
-        *self = Self { scope, hold, reads_all, judges, session, ..Self::default() };
+        let Self { scope, peer_may, session, .. } = *self;
+        *self = Self { scope, hold, peer_may, session, ..Self::default() };
     }
 
     pub(super) const fn caught_up(&self) -> bool {
