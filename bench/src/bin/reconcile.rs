@@ -4,9 +4,9 @@
 //! cargo xtask reconcile --cells 1000000 --differ 100 --json
 //! ```
 //!
-//! Both are SQLite files of documents with eight fields (nine cells each). In so many documents one field was changed on one
-//! side, so two cells of each differ (the field, and the mark that the document exists). Beside it, negentropy
-//! on the fingerprints of the very same cells, with the time of each cell's change, which it sorts by.
+//! Both are SQLite files of documents with eight fields (nine cells each). One side has so many cells that the other lacks:
+//! in half as many documents one field was changed, which sets two cells (the field, and the mark that the document exists).
+//! Beside it, negentropy on the fingerprints of the very same cells, with the time of each cell's change, which it sorts by.
 //!
 //! `bytes` is everything both sides send after the handshake (hello, proof, want), without the cells themselves and without
 //! the context entries; `seconds` is the time of both sides from the handshake to the end, applying the cells included;
@@ -60,14 +60,14 @@ fn main() -> Result<(), Failed> {
 fn measure(cells: u64, differ: u64) -> Result<Value, Failed> {
     let folder = tempfile::tempdir()?;
     let documents = cells.div_ceil(FIELDS + 1);
-    if differ > documents {
+    if differ.div_ceil(2) > documents {
         return Err("there are fewer documents than are to differ".into());
     }
     let (mut a, first_sums_seconds) = origin(&folder.path().join("a.db"), documents)?;
     let path = folder.path().join("b.db");
     a.store_mut().backup(&path)?;
     let mut b = Replica::new(open(&path)?);
-    edit(&mut a, documents, differ)?;
+    edit(&mut a, documents, differ.div_ceil(2))?;
     let (items_a, items_b) = (items(&mut a)?, items(&mut b)?);
     let ours = sync(&mut a, &mut b)?;
     let theirs = negentropy(&items_a, &items_b)?;

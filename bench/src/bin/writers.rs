@@ -70,14 +70,14 @@ fn measure(writers: u64) -> Result<serde_json::Value, Failed> {
     let mut gathers = in_memory(writers + 1);
     for writer in 1..=writers {
         let mut other = in_memory(writer);
-        set(&mut other, writer % 1000, writer)?;
+        set(&mut other, writer % 50, writer)?;
         exchange_in_memory(&mut other, &mut gathers, START_MS)?;
     }
     exchange_in_memory(&mut gathers, &mut a, START_MS)?;
     exchange_in_memory(&mut a, &mut b, START_MS)?;
     let (mut bytes, mut handshake, mut seconds) = (0, 0, Vec::new());
     for n in 0..SYNCS {
-        set(&mut a, n % 1000, 1_000_000 + n)?;
+        set(&mut a, n % 50, 1_000_000 + n)?;
         let began = Instant::now();
         (bytes, handshake) = sync(&mut a, &mut b, n)?;
         seconds.push(began.elapsed().as_secs_f64());

@@ -89,7 +89,7 @@ const BEHIND: [u64; FULL + 1] = [
 
 /// How many symbols to ask for when about so many slots differ: what decoding takes, and what the estimate may be short by.
 pub fn symbols_for(differences: u64) -> usize {
-    let needed = differences.saturating_mul(7) / 4 + 16;
+    let needed = differences.saturating_mul(2).saturating_add(24);
     usize::try_from(needed).unwrap_or(usize::MAX)
 }
 
