@@ -1,5 +1,7 @@
 //! Taking the messages of a peer that was let in: what it wants, what it sends, what it has.
 
+use alloc::vec::Vec;
+
 use crdt_core::{Acknowledged, Fingerprint, Judgement, Memory, Replica, Store};
 
 use super::Session;
