@@ -97,7 +97,8 @@ fn sums_pass_only_where_both_hold_everything() {
         (0..100).for_each(|id| set(&mut other, id, id, "title", "of the other"));
         for (one, scope) in [(&mut a, scopes.0), (&mut b, scopes.1)] {
             exchange_in_memory(one, &mut other, START_MS).unwrap();
-            let id = 200 + 2 * one.head().unwrap().replica.as_bytes()[15] as u64;
+            let own = u64::from(one.head().unwrap().replica.as_bytes()[15]);
+            let id = 200 + 2 * own;
             set(one, id, 300, "title", "of its own");
             if scope {
                 one.subscribe(even()).unwrap();
