@@ -195,12 +195,14 @@ impl Device {
         withheld.retain(|number| !journal.contains(number));
         let claims: Vector =
             replica.seen().map_err(say)?.iter().map(|dot| (dot.replica, dot.counter)).collect();
+        let loads = replica.loading().map_err(say)?.is_some();
         let head = replica.head().map_err(say)?;
         Ok(Sight {
             journal,
             withheld,
             clock_ms: now_ms.min(true_ms(at_ms)),
             claims,
+            loads,
             replica: head.replica,
             sequence: head.sequence,
             root: head.root,
