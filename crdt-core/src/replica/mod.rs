@@ -109,6 +109,8 @@ pub struct Replica<S> {
     run: Option<u64>,
     /// The present run is durable, so that peers may be told of it.
     run_is_durable: bool,
+    /// The first own transaction that came in with other content, if that is why something was not applied.
+    twice: Option<u64>,
     /// The peers with whom a session is open here.
     present: SmallMap<Life, contact::Present>,
     /// Own transactions that a durable peer has acknowledged to this process.
@@ -162,6 +164,7 @@ impl<S: Store> Replica<S> {
             time: None,
             run: None,
             run_is_durable: false,
+            twice: None,
             present: SmallMap::new(),
             kept: 0,
             marked_ms: None,
