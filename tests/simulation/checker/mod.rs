@@ -231,7 +231,7 @@ impl Checker {
             }
         }
         self.check_claims(at, &sight.claims, &has)?;
-        self.take_names(at, &sight.names);
+        self.take_names(at, &sight.names)?;
         let watched = &mut self.devices[at];
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
@@ -244,7 +244,7 @@ impl Checker {
 
     /// Under which dots a device has what it has. What it has issued again may be there twice: where it is not known when the
     /// history forked, also what was written before.
-    fn take_names(&mut self, at: usize, names: &[(usize, Name)]) {
+    fn take_names(&mut self, at: usize, names: &[(usize, Name)]) -> Checked {
         let watched = &mut self.devices[at];
         for (number, name) in names {
             let was = &watched.names;
@@ -256,12 +256,17 @@ impl Checker {
         let mut named: BTreeMap<Name, usize> = BTreeMap::new();
         for (number, name) in names {
             if let Some(twin) = named.insert(*name, *number).filter(|twin| twin != number) {
+                if !self.forks.any {
+                    let what = format!("{} has transactions {twin} and {number} as {name:?}", Who(at));
+                    return broken(Promise::Identity, what);
+                }
                 for one in [twin, *number] {
                     self.forks.docs.extend(&self.transactions[one].docs);
                     self.forks.lossy.extend(&self.transactions[one].docs);
                 }
             }
         }
+        Ok(())
     }
 
     /// A device claims to have seen what it has, and nothing that it has not. What the library issues itself is no
