@@ -71,6 +71,13 @@ impl Met {
             _ => None,
         })
     }
+
+    /// How often a side was brought level: once, if nothing left before the other one healed.
+    fn checkpoints(&self, side: usize) -> usize {
+        let checkpoint =
+            |event: &&SessionEvent| matches!(event, SessionEvent::Applied { checkpoint: true, .. });
+        self.events[side].iter().filter(checkpoint).count()
+    }
 }
 
 fn spare(number: u64) -> Spare {
@@ -595,7 +602,9 @@ fn a_position_of_the_change_order_that_is_used_twice_hides_nothing() {
     let mut a = over(backup, 77);
     at(&mut a, 3, 20, |task| task.set("title", "since").unwrap());
     assert_eq!(a.head().unwrap().sequence, position, "the same position of the same life");
-    meet(&mut a, &mut hub, 3);
+    let met = meet(&mut a, &mut hub, 3);
+    assert_eq!(met.renewed(0), Some((1, false)), "{:?}", met.events);
+    assert_eq!(met.checkpoints(1), 1, "{:?}", met.events);
     assert_eq!(texts(&mut hub, 3, "title"), ["since"]);
     assert_eq!(texts(&mut a, 2, "title"), ["from the hub"]);
 }
@@ -611,7 +620,9 @@ fn what_comes_late_is_of_the_run_in_which_it_was_said() {
     at(&mut a, 1, 10, |task| task.set("title", "late").unwrap());
     let late = at_a.transmit(&mut a, START_MS).unwrap().unwrap();
     let mut a = over(backup, 77);
-    assert!(meet(&mut a, &mut hub, 3).renewed(0).is_none(), "nothing is known yet");
+    let mut next_at_a = Session::new(Config::new(92).spare(spare(902)), START_MS);
+    let mut next_at_hub = Session::new(Config::new(93).spare(spare(903)), START_MS);
+    pump(&mut next_at_a, &mut a, &mut next_at_hub, &mut hub, START_MS).unwrap();
     at_hub.receive(&mut hub, &late, START_MS).unwrap();
     let mut third = fresh(3);
     at(&mut third, 2, 20, |task| task.set("title", "of a third").unwrap());
@@ -619,6 +630,7 @@ fn what_comes_late_is_of_the_run_in_which_it_was_said() {
     at(&mut a, 3, 30, |task| task.set("title", "since").unwrap());
     let met = meet(&mut a, &mut hub, 5);
     assert_eq!(met.renewed(0), Some((1, false)), "{:?}", met.events);
+    assert_eq!(met.checkpoints(1), 1, "{:?}", met.events);
     for (id, title) in [(1, "late"), (2, "of a third"), (3, "since")] {
         assert_eq!(texts(&mut hub, id, "title"), [title]);
     }

@@ -17,7 +17,7 @@ use crdt_core::{Fingerprint, ReplicaId, Stamp};
 use crate::failure::compare;
 use crate::oracle::{Oracle, Seen};
 use crate::plot::Who;
-use crate::words::{Doc, Edit, Outcome, Schema, Shown, Vector};
+use crate::words::{Action, Doc, Edit, Outcome, Schema, Shown, Vector};
 
 /// What the library calls a transaction: who wrote it, and how many that one had written then.
 pub type Name = (ReplicaId, u64);
@@ -69,7 +69,8 @@ struct Forks {
     /// What was edited under one of them: there, a value may have been issued again, and be there twice.
     docs: BTreeSet<Doc>,
     /// What two transactions edited that somebody got under one name, before a handshake could tell: of two values of one
-    /// dot one is lost then, and what replaced the one replaced the other.
+    /// dot one is lost then, and what replaced the one replaced the other. And what a transaction deleted that was issued
+    /// again: if it had left before, the deletion is there twice, and who takes it back takes back one.
     lossy: BTreeSet<Doc>,
 }
 
@@ -78,6 +79,8 @@ struct Transaction {
     replica: ReplicaId,
     stamp: Stamp,
     docs: Vec<Doc>,
+    /// Those of them that it deletes.
+    deletes: Vec<Doc>,
     past: Seen,
     /// A crash took it back.
     taken_back: bool,
@@ -164,6 +167,9 @@ impl Checker {
         let twin = names.find(|(_, name)| *name == report.dot).map(|(twin, _)| *twin);
         self.dots.insert(report.dot, number);
         let docs: Vec<Doc> = report.edits.iter().map(|edit| edit.doc).collect();
+        let deletes =
+            report.edits.iter().filter(|edit| matches!(edit.action, Action::Delete | Action::Erase));
+        let deletes = deletes.map(|edit| edit.doc).collect();
         if self.forks.ids.contains(&report.dot.0) {
             self.forks.docs.extend(&docs);
         } else if let Some(other) = twin {
@@ -196,6 +202,7 @@ impl Checker {
             replica: report.dot.0,
             stamp: report.stamp,
             docs,
+            deletes,
             past,
             taken_back: false,
         });
@@ -250,6 +257,7 @@ impl Checker {
             let was = &watched.names;
             if was.iter().any(|(other, _)| other == number) && !was.contains(&(*number, *name)) {
                 self.forks.docs.extend(&self.transactions[*number].docs);
+                self.forks.lossy.extend(&self.transactions[*number].deletes);
             }
         }
         watched.names = names.to_vec();
