@@ -7,7 +7,7 @@ use crdt_core::{
     ReplicaId, Stamp, Store as _, StoreError, TransactionError,
 };
 
-use crate::checker::Sight;
+use crate::checker::{Name as Named, Sight};
 use crate::disk::{Disk, Image};
 use crate::planted::{Bug, Planted};
 use crate::plot::{Cast, Commit, true_ms};
@@ -294,7 +294,7 @@ fn number_of(entry: DocumentId) -> usize {
 }
 
 /// The numbers in the journal as it is stored, whatever is shown of it, each with the dots under which it is there.
-fn stored_names(store: &mut Planted) -> Result<Vec<(usize, (ReplicaId, u64))>, StoreError> {
+fn stored_names(store: &mut Planted) -> Result<Vec<(usize, Named)>, StoreError> {
     store.begin(Access::Read, Durability::Visible)?;
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
