@@ -7,10 +7,11 @@ use crdt_core::{
     ReplicaId, Stamp, Store as _, StoreError, TransactionError,
 };
 
-use crate::checker::Sight;
+use crate::checker::{Name as Named, Sight};
 use crate::disk::{Disk, Image};
 use crate::planted::{Bug, Planted};
 use crate::plot::{Cast, Commit, true_ms};
+use crate::random::Random;
 use crate::translate::{collection, shown, within};
 use crate::words::{Doc, Outcome, Schema, Shown, Vector};
 
@@ -130,8 +131,8 @@ impl Device {
         for (name, declared) in &self.schema.collections {
             replica.declare(collection(name, declared));
         }
-        // No two openings of a history have the same number.
-        replica.begin_run(self.number << 32 | self.run);
+        // No two openings of a history have the same number; and as peers are told of some bits only, all have to differ.
+        replica.begin_run(Random::new(self.number << 32 | self.run).next());
         self.replica = Some(replica);
     }
 
@@ -191,7 +192,9 @@ impl Device {
         let replica = self.replica(at_ms);
         let entries = replica.list(JOURNAL, None, usize::MAX).map_err(say)?;
         let journal: Vec<usize> = entries.iter().map(|(id, _)| number_of(*id)).collect();
-        let mut withheld = stored_entries(replica.store_mut()).map_err(say)?;
+        let names = stored_names(replica.store_mut()).map_err(say)?;
+        let mut withheld: Vec<usize> = names.iter().map(|(number, _)| *number).collect();
+        withheld.dedup();
         withheld.retain(|number| !journal.contains(number));
         let claims: Vector =
             replica.seen().map_err(say)?.iter().map(|dot| (dot.replica, dot.counter)).collect();
@@ -199,6 +202,7 @@ impl Device {
         Ok(Sight {
             journal,
             withheld,
+            names,
             clock_ms: now_ms.min(true_ms(at_ms)),
             claims,
             replica: head.replica,
@@ -289,12 +293,19 @@ fn number_of(entry: DocumentId) -> usize {
     usize::from(u16::from_be_bytes([a, b]))
 }
 
-/// The numbers in the journal as it is stored, whatever is shown of it.
-fn stored_entries(store: &mut Planted) -> Result<Vec<usize>, StoreError> {
+/// The numbers in the journal as it is stored, whatever is shown of it, each with the dots under which it is there.
+fn stored_names(store: &mut Planted) -> Result<Vec<(usize, Named)>, StoreError> {
     store.begin(Access::Read, Durability::Visible)?;
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
-    Ok(entries?.iter().filter(|(_, state)| !state.is_empty()).map(|(id, _)| number_of(*id)).collect())
+    let mut names = Vec::new();
+    for (id, state) in entries? {
+        state.visit(&mut |_, cell| {
+            let dot = cell.set_by().dot();
+            names.push((number_of(id), (dot.replica, dot.counter)));
+        });
+    }
+    Ok(names)
 }
 
 /// The stamp of the change that set the first cell of a document.

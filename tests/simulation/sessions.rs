@@ -187,6 +187,7 @@ impl World<'_> {
                 SessionEvent::IdentityRenewed { was, now, reissued, .. } => {
                     let at = self.links[link].ends[end].at;
                     tell!(self, "{} heals: {was:?} goes on as {now:?}, {reissued} issued again", Who(at));
+                    self.sees(at)?;
                 }
                 _ => {}
             }

@@ -9,6 +9,7 @@
 
 use alloc::vec::Vec;
 
+use super::exchange::Checkpoint;
 use super::refuse::damaged;
 use super::runs::{self, Trail};
 use super::{Replica, transact};
@@ -76,6 +77,8 @@ pub struct Acknowledged {
     /// How far into its own change order that takes us, and under which scope, because the steps up to there are nothing but
     /// what we sent.
     pub passed: (u64, u64),
+    /// The number of the session in which it is said; 0 for none.
+    pub session: u64,
     /// When, in milliseconds since 1970; 0 when it is not known.
     pub now_ms: u64,
 }
@@ -106,10 +109,23 @@ pub(super) struct Contact {
 pub(super) struct Present {
     pub(super) replica: ReplicaId,
     pub(super) contact: Contact,
-    /// The runs that it says it is in; remembered with the first thing of it that is applied.
-    heard: Trail,
+    /// The last sessions with it, the present one last, and the runs that it said in each that it was in; remembered with
+    /// the first thing of it that is applied.
+    heard: Vec<(u64, Trail)>,
     /// The number of the session that began last.
     session: u64,
+}
+
+impl Present {
+    /// Sessions of which something may still be under way when another one has begun.
+    const SESSIONS: usize = 4;
+
+    /// What there is to remember of its runs, if anything, when something is applied that came in a session.
+    fn learns(&self, session: u64, rises: bool) -> Option<Trail> {
+        let said = self.heard.iter().find(|(other, _)| *other == session);
+        let trail = said.map(|(_, trail)| trail.clone()).unwrap_or_default();
+        self.contact.learns(&trail, rises).then_some(trail)
+    }
 }
 
 impl Contact {
@@ -120,11 +136,15 @@ impl Contact {
         }
     }
 
-    /// True when there is nothing to learn from these runs: they are as old as those that are remembered, or older, because
-    /// what came was long under way. What comes without saying of which run it is may be of a later one than is remembered:
-    /// then nothing is.
-    fn remembers(&self, trail: &Trail) -> bool {
-        if trail.number == 0 { self.trail.number == 0 } else { trail.number <= self.trail.number }
+    /// True when these runs are to be remembered, because something is applied that was said in the last of them. What was
+    /// long under way is of an older one than is remembered: if it moves the cursor all the same, that is what the cursor is
+    /// of, and the history has forked. What comes without saying of which run it is may be of a later one than is
+    /// remembered: then nothing is.
+    const fn learns(&self, trail: &Trail, rises: bool) -> bool {
+        match trail.number {
+            0 => self.trail.number > 0,
+            number => number > self.trail.number || number < self.trail.number && rises,
+        }
     }
 
     /// A new life of ours counts its changes anew: what the peer has of the old one is no measure of what it has of it.
@@ -249,36 +269,40 @@ pub(super) fn durably_kept<S: Store>(store: &mut S) -> Result<(u64, u64), StoreE
     Ok(kept.map(|(_, contact)| (contact.own_acked, contact.own_at)).max().unwrap_or_default())
 }
 
-/// Within the transaction that applies something of a peer: remembers in which run it was when it sent it.
+/// Within the transaction that applies something of a peer, before the cursor moves: remembers in which run it was when it
+/// sent it. Returns what is new of that.
 pub(super) fn heard<S: Store>(
     store: &mut S,
     present: Option<&Present>,
-    life: Life,
-) -> Result<(), StoreError> {
-    let Some(Present { contact, heard, .. }) = present else {
-        return heard_of(store, life, &Trail::default());
+    checkpoint: &Checkpoint,
+) -> Result<Option<Trail>, StoreError> {
+    let life = checkpoint.peer;
+    let Some(present) = present else {
+        return heard_of(store, life, &Trail::default()).map(|()| None);
     };
-    if contact.remembers(heard) {
-        return Ok(());
+    let rises = checkpoint.cursor > store.peer(life)?.map_or(0, |peer| peer.cursor);
+    let learned = present.learns(checkpoint.session, rises);
+    if let Some(trail) = &learned {
+        Contact { trail: trail.clone(), ..present.contact.clone() }.put(store, life)?;
     }
-    Contact { trail: heard.clone(), ..contact.clone() }.put(store, life)
+    Ok(learned)
 }
 
 /// The same for what comes by another way than a session.
 pub(super) fn heard_of<S: Store>(store: &mut S, life: Life, trail: &Trail) -> Result<(), StoreError> {
     let contact = Contact::of(store, life)?;
-    if contact.remembers(trail) {
-        Ok(())
-    } else {
+    if contact.learns(trail, false) {
         Contact { trail: trail.clone(), ..contact }.put(store, life)
+    } else {
+        Ok(())
     }
 }
 
 /// After that transaction.
-pub(super) fn has_heard(present: Option<&mut Present>, cursor: u64) {
+pub(super) fn has_heard(present: Option<&mut Present>, learned: Option<Trail>, cursor: u64) {
     if let Some(present) = present {
-        if !present.contact.remembers(&present.heard) {
-            present.contact.trail.clone_from(&present.heard);
+        if let Some(trail) = learned {
+            present.contact.trail = trail;
         }
         present.contact.sequence = present.contact.sequence.max(cursor);
     }
@@ -308,7 +332,13 @@ impl<S: Store> Replica<S> {
         let Meeting { replica, durable, offset_ms, sequence, trail, now_ms } = meeting;
         let end = SessionEnd::Open;
         let contact = Contact { durable, offset_ms, sequence, met_ms: now_ms, end, ..known };
-        self.present.insert(life, Present { replica, contact, heard: trail, session });
+        let mut heard = self.present.remove(&life).map(|present| present.heard).unwrap_or_default();
+        heard.retain(|(other, _)| *other != session);
+        if heard.len() == Present::SESSIONS {
+            heard.remove(0);
+        }
+        heard.push((session, trail));
+        self.present.insert(life, Present { replica, contact, heard, session });
         Ok(())
     }
 
@@ -375,7 +405,7 @@ impl<S: Store> Replica<S> {
         acknowledged: Acknowledged,
     ) -> Result<bool, StoreError> {
         let Self { store, present, .. } = self;
-        let Acknowledged { sequence, own, ours, passed: (cursor, scope), now_ms } = acknowledged;
+        let Acknowledged { sequence, own, ours, passed: (cursor, scope), session, now_ms } = acknowledged;
         let (mut present, mut kept) = (present.get_mut(&life), 0);
         let noted = transact(store, Access::Write, Durability::Visible, |store| {
             if ours.is_some() && ours != Some(store.head()?.life) {
@@ -386,7 +416,13 @@ impl<S: Store> Replica<S> {
             let acked = known.acked.max(sequence.min(store.head()?.sequence));
             let cursor = if known.scope == scope { known.cursor.max(cursor) } else { known.cursor };
             store.set_peer(&PeerRecord { replica, cursor, acked, ..known })?;
-            if let Some(Present { contact, .. }) = &mut present {
+            if let Some(present) = &mut present {
+                // The steps that it is taken past are of the run in which they are told.
+                let learned = if cursor > known.cursor { present.learns(session, true) } else { None };
+                let contact = &mut present.contact;
+                if let Some(trail) = learned {
+                    contact.trail = trail;
+                }
                 contact.level = contact.level.max(acked);
                 if own >= contact.own_acked {
                     (contact.own_acked, contact.own_at) = (own, acked);

@@ -296,7 +296,8 @@ impl<S: Store> Replica<S> {
     ) -> Result<Applied, ApplyError> {
         let horizon = self.horizon();
         let (peer, cursor) = (checkpoint.peer, checkpoint.cursor);
-        let Self { store, collections, limits, events, present, .. } = self;
+        let Self { store, collections, limits, events, present, twice, .. } = self;
+        let mut learned = None;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
@@ -344,18 +345,18 @@ impl<S: Store> Replica<S> {
                 store.clear_staged(checkpoint.peer)?;
             }
             if judgement.is_none() {
-                check_own(store, &merge, own)?;
+                check_own(store, &merge, own, twice)?;
             }
             let (cells, before) = (merge.cells, merge.sequence());
+            learned = contact::heard(store, present.get(&peer), &checkpoint)?;
             let event = conclude(store, merge, own, &checkpoint, judgement.is_none())?;
-            contact::heard(store, present.get(&peer), peer)?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             Ok((Applied { sequence, cells, refused, held: false }, event))
         })?;
         if !applied.held {
-            contact::has_heard(present.get_mut(&peer), cursor);
+            contact::has_heard(present.get_mut(&peer), learned, cursor);
         }
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
@@ -378,7 +379,7 @@ impl<S: Store> Replica<S> {
         mut next: impl FnMut() -> Result<RunPart, E>,
     ) -> Result<Applied, E> {
         let horizon = self.horizon();
-        let Self { store, collections, events, .. } = self;
+        let Self { store, collections, events, twice, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let (own, life) = (Dot::new(head.replica, head.counter), head.life);
@@ -392,7 +393,7 @@ impl<S: Store> Replica<S> {
             if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
                 return Err(ApplyError::Forked.into());
             }
-            check_own(store, &merge, own)?;
+            check_own(store, &merge, own, twice)?;
             let (cells, before) = (merge.cells, merge.sequence());
             // What was once written here comes back: that makes no peer of oneself.
             let event = if checkpoint.peer == life {
@@ -480,10 +481,19 @@ pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -
 
 /// Fails when something came that was written under our own id, and was not known here: then somebody else writes under it,
 /// or this store has lost something. One that follows a server is told of its own changes after it took them back; and one
-/// that keeps no runs could not say what it has written since.
-fn check_own<S: Store>(store: &mut S, merge: &Merge<'_>, own: Dot) -> Result<(), ApplyError> {
-    let forked = merge.has_dot_of(own.replica) && !store.head()?.follows;
-    if forked && Runs::of(store)?.present() > 0 { Err(ApplyError::Forked) } else { Ok(()) }
+/// that keeps no runs could not say what it has written since. `twice` becomes the first own transaction that differs.
+fn check_own<S: Store>(
+    store: &mut S,
+    merge: &Merge<'_>,
+    own: Dot,
+    twice: &mut Option<u64>,
+) -> Result<(), ApplyError> {
+    let Some(first) = merge.first_of(own.replica) else { return Ok(()) };
+    if store.head()?.follows || Runs::of(store)?.present() == 0 {
+        return Ok(());
+    }
+    *twice = Some(first);
+    Err(ApplyError::Forked)
 }
 
 /// A batch that was put aside, read.

@@ -17,7 +17,10 @@ use crdt_core::{Fingerprint, ReplicaId, Stamp};
 use crate::failure::compare;
 use crate::oracle::{Oracle, Seen};
 use crate::plot::Who;
-use crate::words::{Doc, Edit, Outcome, Schema, Shown, Vector};
+use crate::words::{Action, Doc, Edit, Outcome, Schema, Shown, Vector};
+
+/// What the library calls a transaction: who wrote it, and how many that one had written then.
+pub type Name = (ReplicaId, u64);
 
 /// What a device showed at one moment.
 pub struct Sight {
@@ -25,6 +28,8 @@ pub struct Sight {
     pub journal: Vec<usize>,
     /// Of those that are there and are not shown.
     pub withheld: Vec<usize>,
+    /// The dots under which it has each transaction. There is more than one for what was issued again after it had left.
+    pub names: Vec<(usize, Name)>,
     /// What its clock says, or the true time if that is earlier.
     pub clock_ms: u64,
     /// What it says that it has seen.
@@ -42,7 +47,7 @@ pub struct Sight {
 pub struct Report<'r> {
     pub edits: &'r [Edit],
     pub outcomes: &'r [Outcome],
-    pub dot: (ReplicaId, u64),
+    pub dot: Name,
     pub stamp: Stamp,
     pub durable: bool,
 }
@@ -50,7 +55,7 @@ pub struct Report<'r> {
 pub struct Checker {
     oracle: Oracle,
     transactions: Vec<Transaction>,
-    dots: BTreeMap<(ReplicaId, u64), usize>,
+    dots: BTreeMap<Name, usize>,
     devices: Vec<Watched>,
     forks: Forks,
 }
@@ -63,6 +68,10 @@ struct Forks {
     ids: BTreeSet<ReplicaId>,
     /// What was edited under one of them: there, a value may have been issued again, and be there twice.
     docs: BTreeSet<Doc>,
+    /// What two transactions edited that somebody got under one name, before a handshake could tell: of two values of one
+    /// dot one is lost then, and what replaced the one replaced the other. And what a transaction deleted that was issued
+    /// again: if it had left before, the deletion is there twice, and who takes it back takes back one.
+    lossy: BTreeSet<Doc>,
 }
 
 struct Transaction {
@@ -70,6 +79,8 @@ struct Transaction {
     replica: ReplicaId,
     stamp: Stamp,
     docs: Vec<Doc>,
+    /// Those of them that it deletes.
+    deletes: Vec<Doc>,
     past: Seen,
     /// A crash took it back.
     taken_back: bool,
@@ -84,6 +95,8 @@ struct Watched {
     shown: Seen,
     /// What it has to show whatever happens to the process: durable, or acknowledged.
     floor: Seen,
+    /// Under which dots it had it.
+    names: Vec<(usize, Name)>,
     /// What it showed at positions of its change order.
     steps: Vec<(u64, Seen)>,
     /// What is in the copy of its file.
@@ -121,6 +134,7 @@ impl Checker {
             has: Seen::default(),
             shown: Seen::default(),
             floor: Seen::default(),
+            names: Vec::new(),
             steps: Vec::new(),
             copy: None,
             next: Next::Grows,
@@ -147,10 +161,15 @@ impl Checker {
     /// A transaction was committed by a device that showed what it showed last.
     pub fn committed(&mut self, at: usize, report: &Report<'_>) -> Checked {
         let number = self.transactions.len();
-        // What nobody has, because a crash took it back or an older copy took its file's place, leaves its name free.
-        let somebody_has = |twin: &usize| self.devices.iter().any(|device| device.has.contains(*twin));
-        let twin = self.dots.insert(report.dot, number).filter(somebody_has);
+        // What nobody has under a name leaves it free: a crash took it back, an older copy took its file's place, or it was
+        // issued again under another one before it had left.
+        let mut names = self.devices.iter().flat_map(|device| &device.names);
+        let twin = names.find(|(_, name)| *name == report.dot).map(|(twin, _)| *twin);
+        self.dots.insert(report.dot, number);
         let docs: Vec<Doc> = report.edits.iter().map(|edit| edit.doc).collect();
+        let deletes =
+            report.edits.iter().filter(|edit| matches!(edit.action, Action::Delete | Action::Erase));
+        let deletes = deletes.map(|edit| edit.doc).collect();
         if self.forks.ids.contains(&report.dot.0) {
             self.forks.docs.extend(&docs);
         } else if let Some(other) = twin {
@@ -183,6 +202,7 @@ impl Checker {
             replica: report.dot.0,
             stamp: report.stamp,
             docs,
+            deletes,
             past,
             taken_back: false,
         });
@@ -218,12 +238,41 @@ impl Checker {
             }
         }
         self.check_claims(at, &sight.claims, &has)?;
+        self.take_names(at, &sight.names)?;
         let watched = &mut self.devices[at];
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
         if let Some(documents) = &sight.documents {
             self.check_documents(at, documents)?;
+        }
+        Ok(())
+    }
+
+    /// Under which dots a device has what it has. What it has issued again may be there twice: where it is not known when the
+    /// history forked, also what was written before.
+    fn take_names(&mut self, at: usize, names: &[(usize, Name)]) -> Checked {
+        let watched = &mut self.devices[at];
+        for (number, name) in names {
+            let was = &watched.names;
+            if was.iter().any(|(other, _)| other == number) && !was.contains(&(*number, *name)) {
+                self.forks.docs.extend(&self.transactions[*number].docs);
+                self.forks.lossy.extend(&self.transactions[*number].deletes);
+            }
+        }
+        watched.names = names.to_vec();
+        let mut named: BTreeMap<Name, usize> = BTreeMap::new();
+        for (number, name) in names {
+            if let Some(twin) = named.insert(*name, *number).filter(|twin| twin != number) {
+                if !self.forks.any {
+                    let what = format!("{} has transactions {twin} and {number} as {name:?}", Who(at));
+                    return broken(Promise::Identity, what);
+                }
+                for one in [twin, *number] {
+                    self.forks.docs.extend(&self.transactions[one].docs);
+                    self.forks.lossy.extend(&self.transactions[one].docs);
+                }
+            }
         }
         Ok(())
     }
@@ -322,6 +371,9 @@ impl Checker {
         for (doc, shown) in documents {
             let expected = self.oracle.shown(&watched.shown, &watched.schema, *doc);
             let (who, seen) = (Who(at), || numbers(&watched.shown, self.transactions.len()));
+            if self.forks.lossy.contains(doc) {
+                continue;
+            }
             if self.forks.docs.contains(doc) {
                 if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown) {
                     let what = format!("{who} shows transactions {}, of a forked history; {what}", seen());
@@ -366,6 +418,7 @@ impl Checker {
     pub fn left(&mut self, at: usize) {
         let watched = &mut self.devices[at];
         (watched.has, watched.shown) = (Seen::default(), Seen::default());
+        watched.names.clear();
     }
 
     /// The file was copied; what is in a copy may leave, so it is durable.
