@@ -107,6 +107,8 @@ pub struct Replica<S> {
     time: Option<Time>,
     /// The run that has begun, until it is written down.
     run: Option<u64>,
+    /// The present run is durable, so that peers may be told of it.
+    run_is_durable: bool,
     /// The peers with whom a session is open here.
     present: SmallMap<Life, contact::Present>,
     /// Own transactions that a durable peer has acknowledged to this process.
@@ -159,6 +161,7 @@ impl<S: Store> Replica<S> {
             events: None,
             time: None,
             run: None,
+            run_is_durable: false,
             present: SmallMap::new(),
             kept: 0,
             marked_ms: None,

@@ -288,20 +288,23 @@ impl<S: Store> Replica<S> {
     /// before anything is committed or synced. A replica of which no run is known cannot tell what was written after a
     /// fork.
     pub fn begin_run(&mut self, run: u64) {
-        self.run = Some(run);
+        (self.run, self.run_is_durable) = (Some(run), false);
     }
 
-    /// The head, and the runs that peers are told of. Writes the present run down if that was not done.
+    /// The head, and the runs that peers are told of. Writes the present run down durably if that was not done: a run that
+    /// a power failure takes back after a peer has heard of it would look like another one's.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn introduction(&mut self) -> Result<(Head, Trail), StoreError> {
-        if let Some(run) = self.run {
-            transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+        if !self.run_is_durable {
+            let run = self.run;
+            transact(&mut self.store, Access::Write, Durability::Durable, |store| {
                 let head = store.head()?;
-                enter(store, &head, run)
+                // Without one it was written down with a commit, which need not have been durable, and is now.
+                run.map_or(Ok(()), |run| enter(store, &head, run))
             })?;
-            self.run = None;
+            (self.run, self.run_is_durable) = (None, true);
         }
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             Ok((store.head()?, Runs::of(store)?.trail()))
