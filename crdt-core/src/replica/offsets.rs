@@ -238,7 +238,7 @@ fn demanded(peers: &[PeerClock], bound: ReceiveBound, correction_ms: i64) -> Opt
             best = agreeing.into_keys().into_iter().map(|(offset_ms, _)| offset_ms).collect();
         }
     }
-    let Some(middle) = best.get(best.len() / 2).copied() else { return None };
+    let middle = best.get(best.len() / 2).copied()?;
     // The wall clock is a witness of its own.
     let for_wall = peers.iter().filter(|peer| near(peer.offset_ms, 0)).count();
     if for_wall > 0 && (near(middle, 0) || for_wall + 1 >= best.len()) {

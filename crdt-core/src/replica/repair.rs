@@ -171,10 +171,14 @@ impl<S: Store> Replica<S> {
                     }
                 };
                 delta.clone().merge_observed((*before).clone(), &mut |_, ours, theirs| {
-                    ours.iter().for_each(|_| exceed(&theirs));
+                    if ours.is_some() {
+                        exceed(&theirs);
+                    }
                 });
                 (*before).clone().merge_observed(delta.clone(), &mut |_, replaced, _| {
-                    replaced.iter().for_each(&mut exceed);
+                    if let Some(replaced) = replaced {
+                        exceed(&replaced);
+                    }
                 });
                 exceeds?;
                 if !delta.is_empty() {
