@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crdt_core::{
-    Access, CommitError, Document, DocumentId, Durability, EditError, Head, Life, Name, Namespace, Replica,
-    ReplicaId, Stamp, Store as _, StoreError, TransactionError,
+    Access, Address, CommitError, Document, DocumentId, DocumentView, Durability, EditError, Head, Life,
+    Name, Namespace, ReceiveBound, Replica, ReplicaId, Stamp, Store as _, StoreError, TransactionError,
 };
 
 use crate::checker::{Name as Named, Sight};
@@ -13,7 +13,7 @@ use crate::planted::{Bug, Planted};
 use crate::plot::{Cast, Commit, true_ms};
 use crate::random::Random;
 use crate::translate::{collection, shown, within};
-use crate::words::{Doc, Outcome, Schema, Shown, Vector};
+use crate::words::{COLLECTIONS, Doc, Outcome, Schema, Shown, Vector};
 
 /// The collection in which every transaction creates a document that bears its number, so that what a device shows says
 /// which transactions it shows, whatever its books say.
@@ -38,6 +38,8 @@ pub struct Device {
     pub copy: Option<(Image, PathBuf)>,
     bug: Option<Bug>,
     may_crash: bool,
+    /// The last transaction that it made by the app's wish, or that was heard of.
+    last: (ReplicaId, u64),
 }
 
 /// A clock that may be wrong.
@@ -107,6 +109,7 @@ impl Device {
             copy: None,
             bug,
             may_crash,
+            last: (ReplicaId::from_u64(number), 0),
         };
         if !cast.clone {
             let in_file = path.is_some();
@@ -128,6 +131,7 @@ impl Device {
     /// Opens the store as an app does.
     fn open(&mut self, store: Planted) {
         let mut replica = Replica::new(store);
+        replica.keep_time(ReceiveBound::default());
         for (name, declared) in &self.schema.collections {
             replica.declare(collection(name, declared));
         }
@@ -141,6 +145,7 @@ impl Device {
         let now_ms = self.clock.shows(at_ms);
         let replica = self.replica.as_mut().expect("the device is up");
         replica.store_mut().now_ms = now_ms;
+        replica.tick(now_ms).expect("the disk of the simulation does not fail");
         replica
     }
 
@@ -178,7 +183,33 @@ impl Device {
         let dot = committed.dot.ok_or("a transaction that created a document has no dot")?;
         let stamp = stamp_of(replica.read(JOURNAL, DocumentId::from_u64(number)).map_err(say)?.state());
         let stamp = stamp.ok_or("what was just written is not there")?;
+        self.last = (dot.replica, dot.counter);
         Ok(Some(Written { outcomes: committed.value, dot: (dot.replica, dot.counter), stamp }))
+    }
+
+    /// The documents in which the library has written by itself since that was asked last: what a wrong clock spoiled.
+    pub fn issued(&mut self, at_ms: u64) -> Result<Vec<Doc>, Failed> {
+        let head = self.head(at_ms)?;
+        let (replica, last) = std::mem::replace(&mut self.last, (head.replica, head.counter));
+        if head.replica != replica || head.counter <= last {
+            return Ok(Vec::new());
+        }
+        let store = self.replica(at_ms).store_mut();
+        store.begin(Access::Read, Durability::Visible).map_err(say)?;
+        let documents = store.documents_after(None, usize::MAX);
+        store.rollback();
+        let mut issued = Vec::new();
+        for (address, state) in documents.map_err(say)? {
+            let mut any = false;
+            state.visit(&mut |_, cell| {
+                let dot = cell.set_by().dot();
+                any |= dot.replica == replica && dot.counter > last;
+            });
+            if any {
+                issued.push(doc_of(&address));
+            }
+        }
+        Ok(issued)
     }
 
     /// What it says of itself.
@@ -199,31 +230,41 @@ impl Device {
         let claims: Vector =
             replica.seen().map_err(say)?.iter().map(|dot| (dot.replica, dot.counter)).collect();
         let head = replica.head().map_err(say)?;
+        let believed_ms = replica.now_ms().unwrap_or(now_ms);
         Ok(Sight {
             journal,
             withheld,
             names,
-            clock_ms: now_ms.min(true_ms(at_ms)),
+            clock_ms: believed_ms.min(now_ms).min(true_ms(at_ms)),
+            wrong_ms: believed_ms.abs_diff(true_ms(at_ms)),
             claims,
             replica: head.replica,
             sequence: head.sequence,
             root: head.root,
             documents: None,
+            hidden: Vec::new(),
         })
     }
 
     /// The same, and all documents.
     pub fn whole_sight(&mut self, docs: &[Doc], at_ms: u64) -> Result<Sight, Failed> {
         let sight = self.sight(at_ms)?;
-        let documents = docs.iter().map(|doc| Ok((*doc, self.shown(*doc, at_ms)?)));
-        let documents = documents.collect::<Result<_, Failed>>()?;
-        Ok(Sight { documents: Some(documents), ..sight })
+        let (mut documents, mut hidden) = (Vec::new(), Vec::new());
+        for doc in docs {
+            let view = self.view(*doc, at_ms)?;
+            documents.push((*doc, shown(view.fields(), &[])));
+            hidden.extend(view.withheld().iter().map(|withheld| (*doc, withheld.by.stamp)));
+        }
+        Ok(Sight { documents: Some(documents), hidden, ..sight })
     }
 
     /// All that it shows of a document.
     pub fn shown(&mut self, doc: Doc, at_ms: u64) -> Result<Shown, Failed> {
-        let view = self.replica(at_ms).read(doc.collection, DocumentId::from_u64(doc.id)).map_err(say)?;
-        Ok(shown(view.fields(), &[]))
+        Ok(shown(self.view(doc, at_ms)?.fields(), &[]))
+    }
+
+    fn view(&mut self, doc: Doc, at_ms: u64) -> Result<DocumentView, Failed> {
+        self.replica(at_ms).read(doc.collection, DocumentId::from_u64(doc.id)).map_err(say)
     }
 
     /// The process ends, and what was not durable is gone.
@@ -286,6 +327,12 @@ impl Device {
         };
         replica.renew_identity(id, Life(number)).map_err(say)
     }
+}
+
+fn doc_of(address: &Address) -> Doc {
+    let known = COLLECTIONS.into_iter().find(|collection| *collection == &*address.collection);
+    let [.., a, b, c, d, e, f, g, h] = *address.id.as_bytes();
+    Doc { collection: known.unwrap_or(JOURNAL), id: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
 }
 
 fn number_of(entry: DocumentId) -> usize {

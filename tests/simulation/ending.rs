@@ -2,7 +2,7 @@
 
 use crdt_core::{ReplicaId, Value};
 
-use crate::checker::{Checked, Promise, Violation};
+use crate::checker::{BOUND_MS, Checked, Promise, Violation};
 use crate::oracle::Seen;
 use crate::plot::{Commit, Meet, Weather, Who};
 use crate::random::Random;
@@ -14,6 +14,9 @@ const ROUNDS: usize = 4;
 
 /// Longer than any session waits for an answer.
 const MEETING_MS: u64 = 60_000;
+
+/// After so long, what somebody's clock said counts no more.
+const FORGOTTEN_MS: u64 = 25 * 60 * 60 * 1_000;
 
 /// More than clocks that are right may differ by.
 const BETWEEN_WRITES_MS: u64 = 600_000;
@@ -47,12 +50,22 @@ fn all_become_equal(
 ) -> Checked {
     for round in 0.. {
         everybody_meets(world, left, random)?;
-        if is_quiet(world, left)? && !copies_meet(world, left, random)? {
+        let misled = misled(world, left)?;
+        if misled.is_empty() && is_quiet(world, left)? && !copies_meet(world, left, random)? {
             break;
         }
         if round == ROUNDS {
             let what = format!("after {ROUNDS} rounds in which all met, not all are equal");
             return Err(Violation::new(Promise::Progress, what));
+        }
+        if round > 0 && !misled.is_empty() {
+            // Those who said so have left; what they said is forgotten after a day.
+            world.now_ms += FORGOTTEN_MS;
+        }
+        for one in misled {
+            for other in left.iter().filter(|other| **other != one) {
+                meet(world, one, *other, random)?;
+            }
         }
     }
     let mut sights = Vec::new();
@@ -60,6 +73,19 @@ fn all_become_equal(
         sights.push((*at, world.looks(*at, true)?));
     }
     world.checker.finished(everything, &sights)
+}
+
+/// Who still believes what others said of a clock before it was put right. Somebody whom it has not met before cannot change
+/// that alone: it has to hear again from those who said so, and may meet only one device along the tree.
+fn misled(world: &mut World<'_>, left: &[usize]) -> Checked<Vec<usize>> {
+    let mut misled = Vec::new();
+    // Nobody tells the last one.
+    for at in left.iter().filter(|_| left.len() > 1) {
+        if world.devices[*at].sight(world.now_ms)?.wrong_ms > BOUND_MS {
+            misled.push(*at);
+        }
+    }
+    Ok(misled)
 }
 
 /// Whatever was copied has its own id by now, so what all write now reaches all.

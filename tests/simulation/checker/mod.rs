@@ -30,8 +30,12 @@ pub struct Sight {
     pub withheld: Vec<usize>,
     /// The dots under which it has each transaction. There is more than one for what was issued again after it had left.
     pub names: Vec<(usize, Name)>,
-    /// What its clock says, or the true time if that is earlier.
+    /// The least of what its clock says, of what the device believes the time to be because others say so, and of the true
+    /// time. Others can be wrong, and a clock that was put right while nobody asked it looks like one that went on; so what
+    /// it believes is looked at in the end, when all have met whose clocks are right.
     pub clock_ms: u64,
+    /// By how much what it believes is wrong.
+    pub wrong_ms: u64,
     /// What it says that it has seen.
     pub claims: Vector,
     /// Under which id it writes.
@@ -41,6 +45,8 @@ pub struct Sight {
     pub root: Fingerprint,
     /// All documents, if they were looked at.
     pub documents: Option<Vec<(Doc, Shown)>>,
+    /// Then also where something is not shown, and of when that is.
+    pub hidden: Vec<(Doc, Stamp)>,
 }
 
 /// A transaction as its author saw it.
@@ -58,6 +64,11 @@ pub struct Checker {
     dots: BTreeMap<Name, usize>,
     devices: Vec<Watched>,
     forks: Forks,
+    /// Documents with values that the library has written again because a clock was wrong. They have other stamps than their
+    /// transactions, and what somebody else has taken away meanwhile may be there again.
+    issued: BTreeSet<Doc>,
+    /// Documents that somebody edited who did not see what the transactions come to that he saw; see [`Watched::unlike`].
+    unclear: BTreeSet<Doc>,
 }
 
 /// Files that went back, or were copied, and nobody noticed.
@@ -93,6 +104,12 @@ struct Watched {
     has: Seen,
     /// What of it it showed.
     shown: Seen,
+    /// Documents of which it showed something else than what the transactions come to that it shows: something is withheld
+    /// that had replaced a value before that came here. The state has one cell per key, so whoever gets the later value first
+    /// never gets the earlier one, and shows neither until the time of the later one comes.
+    unlike: BTreeSet<Doc>,
+    /// Something was withheld.
+    withholds: bool,
     /// What it has to show whatever happens to the process: durable, or acknowledged.
     floor: Seen,
     /// Under which dots it had it.
@@ -105,7 +122,7 @@ struct Watched {
 }
 
 /// From further ahead than this, nothing is shown: by the library's default, in milliseconds.
-const BOUND_MS: u64 = 60_000;
+pub const BOUND_MS: u64 = 60_000;
 
 /// How the next sight relates to the last.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,6 +150,8 @@ impl Checker {
             schema,
             has: Seen::default(),
             shown: Seen::default(),
+            unlike: BTreeSet::new(),
+            withholds: false,
             floor: Seen::default(),
             names: Vec::new(),
             steps: Vec::new(),
@@ -145,7 +164,19 @@ impl Checker {
             dots: BTreeMap::new(),
             devices: schemas.map(watched).collect(),
             forks: Forks::default(),
+            issued: BTreeSet::new(),
+            unclear: BTreeSet::new(),
         }
+    }
+
+    /// What a device shows may have changed since it was looked at, without anything having happened but time.
+    pub fn is_unsure_of(&self, at: usize) -> bool {
+        self.devices[at].withholds
+    }
+
+    /// The library has written values again, in these documents.
+    pub fn issued(&mut self, docs: &[Doc]) {
+        self.issued.extend(docs);
     }
 
     /// The number of the next transaction.
@@ -177,10 +208,14 @@ impl Checker {
             return broken(Promise::Identity, format!("transactions {other} and {number} are both {dot:?}"));
         }
         let watched = &self.devices[at];
+        self.unclear.extend(docs.iter().filter(|doc| watched.unlike.contains(doc)));
         let change = Some((report.stamp, report.dot.1));
         let expected = self.oracle.commit(&watched.shown, &watched.schema, report.edits, change);
         // What was forked may show more than the oracle knows.
-        let exact = !docs.iter().any(|doc| self.forks.docs.contains(doc));
+        let is_exact = |doc: &Doc| {
+            ![&self.forks.docs, &self.issued, &self.unclear].iter().any(|docs| docs.contains(doc))
+        };
+        let exact = docs.iter().all(is_exact);
         if exact && expected.outcomes != report.outcomes {
             let (right, told) = (expected.outcomes, report.outcomes);
             return broken(
@@ -243,8 +278,10 @@ impl Checker {
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
+        watched.withholds = !sight.withheld.is_empty();
         if let Some(documents) = &sight.documents {
-            self.check_documents(at, documents)?;
+            watched.withholds |= !sight.hidden.is_empty();
+            self.check_documents(at, documents, &sight.hidden)?;
         }
         Ok(())
     }
@@ -299,6 +336,12 @@ impl Checker {
         let soon_ms = sight.clock_ms + BOUND_MS / 2;
         let hidden =
             sight.withheld.iter().find(|number| self.transactions[**number].stamp.hlc.ms() <= soon_ms);
+        let also = sight.hidden.iter().find(|(_, stamp)| stamp.hlc.ms() <= soon_ms);
+        if let Some((doc, stamp)) = also {
+            let what =
+                format!("{} does not show all of {doc}, though the time of {stamp:?} has come", Who(at));
+            return broken(Promise::Clocks, what);
+        }
         match hidden {
             Some(number) => broken(
                 Promise::Clocks,
@@ -366,24 +409,39 @@ impl Checker {
     }
 
     /// The documents that a device shows beside what the transactions that it shows come to.
-    fn check_documents(&self, at: usize, documents: &[(Doc, Shown)]) -> Checked {
-        let watched = &self.devices[at];
+    fn check_documents(&mut self, at: usize, documents: &[(Doc, Shown)], hidden: &[(Doc, Stamp)]) -> Checked {
+        let mut unlike = BTreeSet::new();
         for (doc, shown) in documents {
+            let watched = &self.devices[at];
             let expected = self.oracle.shown(&watched.shown, &watched.schema, *doc);
             let (who, seen) = (Who(at), || numbers(&watched.shown, self.transactions.len()));
             if self.forks.lossy.contains(doc) {
                 continue;
             }
-            if self.forks.docs.contains(doc) {
-                if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown) {
+            let exact = compare(*doc, &expected, shown);
+            if hidden.iter().any(|(at, _)| at == doc) {
+                if exact.is_err() {
+                    unlike.insert(*doc);
+                }
+            } else if self.forks.docs.contains(doc) || self.issued.contains(doc) {
+                // A deletion that was written again is concurrent with what brought the document back, and wins where deletes do.
+                let deleted =
+                    self.issued.contains(doc) && watched.schema.of(*doc).delete_wins && shown.is_none();
+                let clear = !deleted && !self.unclear.contains(doc);
+                if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown)
+                    && clear
+                {
                     let what = format!("{who} shows transactions {}, of a forked history; {what}", seen());
                     return broken(Promise::Identity, what);
                 }
-            } else if let Err(failure) = compare(*doc, &expected, shown) {
+            } else if let Err(failure) = exact
+                && !self.unclear.contains(doc)
+            {
                 let what = format!("{who} shows transactions {}; {}", seen(), failure.what);
                 return broken(Promise::WholeTransactions, what);
             }
         }
+        self.devices[at].unlike = unlike;
         Ok(())
     }
 
@@ -476,6 +534,13 @@ impl Checker {
                     format!("in the end, {} and {} show different transactions", Who(*first), Who(*at));
                 return broken(Promise::Convergence, what);
             }
+            if sight.wrong_ms > BOUND_MS && sights.len() > 1 {
+                let (who, wrong_s) = (Who(*at), sight.wrong_ms / 1_000);
+                let what = format!(
+                    "in the end all clocks are right, and {who} believes in one that is {wrong_s} s off"
+                );
+                return broken(Promise::Clocks, what);
+            }
             if sight.root != one.root {
                 let what = format!("in the end, {} and {} have different roots", Who(*first), Who(*at));
                 return broken(Promise::Convergence, what);
@@ -501,7 +566,20 @@ impl Checker {
                 other.schema == mine.schema && other.shown == mine.shown
             };
             let Some((other, before)) = sights[..index].iter().rfind(alike) else { continue };
-            if before.documents != sight.documents {
+            // Nor do those of whom one had seen a value before it was replaced by what both withhold.
+            let all = |one: &Sight| {
+                one.documents
+                    .iter()
+                    .flatten()
+                    .filter(|(doc, _)| {
+                        ![&before.hidden, &sight.hidden]
+                            .iter()
+                            .any(|hidden| hidden.iter().any(|(at, _)| at == doc))
+                    })
+                    .cloned()
+                    .collect::<Vec<_>>()
+            };
+            if all(before) != all(sight) {
                 let what = format!("in the end, {} and {} show different documents", Who(*other), Who(*at));
                 return broken(Promise::Convergence, what);
             }
