@@ -8,6 +8,8 @@ mod audit;
 mod bundle;
 #[path = "../../fuzz/src/decoders.rs"]
 mod decoders;
+#[path = "../../fuzz/src/forged.rs"]
+mod forged;
 #[path = "../../fuzz/src/hostile.rs"]
 mod hostile;
 #[path = "../../fuzz/src/input.rs"]
@@ -20,6 +22,8 @@ mod link;
 mod schema;
 #[path = "../../fuzz/src/session.rs"]
 mod session;
+#[path = "../../fuzz/src/shown.rs"]
+mod shown;
 #[path = "../../fuzz/src/wire.rs"]
 mod wire;
 
