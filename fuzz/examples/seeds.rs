@@ -337,6 +337,7 @@ fn stories() -> Vec<Vec<u8>> {
             add(0, &[&cells(28, hlc), &[1, 1, 1, 0], REST, &[22, 2, 1], WRITE]);
         }
         add(0, &[&cells(28, 128), &[3, 3, 0, 12, 0]]);
+        add(0, &[&[19, 3, 0], WRITE]);
         add(0, &[&[31, 1][..], &PEER_WRITES[1..], REST, WRITE, REST, &[22, 2, 1, 22, 2, 1], REST]);
         // Somebody remembers more than there is; or another run.
         add(0, &[WRITE, REST, WRITE, &[29, 0, 0, 0, 1, 0, 0, 0, 0], REST, WRITE, REST]);
