@@ -193,6 +193,9 @@ fn a_memory_that_proves_a_fork_is_believed_and_a_restart_answered() {
     // And another one goes on under another id itself.
     talk.say(&wire::restart(&Said { root: Fingerprint(5), ..said(&mut replica(3)) }));
     assert_eq!(talk.kinds(), [kind::RESTART, kind::WANT]);
+    // An answer that answers nothing is not answered; or two would do nothing else any more.
+    talk.say(&wire::restart(&said(&mut replica(3))));
+    assert_eq!(talk.kinds(), []);
     audit(&mut talk.victim);
 }
 
