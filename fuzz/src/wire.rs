@@ -187,7 +187,9 @@ pub fn sketch(
     symbols: &[[u8; Symbol::BYTES]],
 ) -> Vec<u8> {
     let mut body = vec![kind::SKETCH];
-    [round, salt, total].into_iter().for_each(|number| put_unsigned(&mut body, number));
+    for number in [round, salt, total] {
+        put_unsigned(&mut body, number);
+    }
     body.push(estimate.is_some().into());
     body.extend(estimate.into_iter().flatten());
     body.extend(symbols.iter().flatten());
@@ -197,7 +199,9 @@ pub fn sketch(
 /// The body of a More.
 pub fn more(round: u64, salt: u64, total: u64) -> Vec<u8> {
     let mut body = vec![kind::MORE];
-    [round, salt, total].into_iter().for_each(|number| put_unsigned(&mut body, number));
+    for number in [round, salt, total] {
+        put_unsigned(&mut body, number);
+    }
     body
 }
 
@@ -235,7 +239,9 @@ fn put_holdings(out: &mut Vec<u8>, holdings: &[Holding]) {
     replicas.sort_unstable();
     replicas.dedup();
     put_unsigned(out, replicas.len() as u64);
-    replicas.iter().for_each(|replica| out.extend_from_slice(replica.as_bytes()));
+    for replica in &replicas {
+        out.extend_from_slice(replica.as_bytes());
+    }
     for holding in holdings {
         match holding {
             Holding::Nothing => out.push(0),
