@@ -672,3 +672,31 @@ fn a_transaction_that_comes_in_with_other_content_is_issued_again() {
         (vec!["lost".into()], vec!["since".into()])
     );
 }
+
+/// As when a backup is put in the place of a file that a process has open. The number of its own changes that the session
+/// had counted was greater than that of the store, and the difference was sent.
+#[test]
+fn a_store_that_is_set_back_under_an_open_session_ends_it() {
+    let (mut a, mut b, mut other) = (fresh(1), fresh(2), fresh(3));
+    at(&mut a, 1, 0, |task| task.set("title", "first").unwrap());
+    for n in 0..5 {
+        at(&mut other, 5 + n, n, |task| task.set("title", "from elsewhere").unwrap());
+    }
+    let (mut at_a, mut at_b) =
+        (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    let backup = a.store_mut().clone();
+    at(&mut a, 2, 10, |task| task.set("title", "lost").unwrap());
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    let mut a = over(backup, 77);
+    meet(&mut a, &mut other, 1);
+    for n in 0..3 {
+        at(&mut other, 15 + n, 20 + n, |task| task.set("title", "from elsewhere").unwrap());
+        meet(&mut a, &mut other, 2 + n);
+    }
+    let told = at_a.transmit(&mut a, START_MS);
+    assert!(matches!(told, Err(SessionError::Forked)), "{told:?}");
+    assert!(at_a.ended().is_some() && at_a.transmit(&mut a, START_MS).unwrap().is_none());
+    // The next session heals it.
+    assert!(meet(&mut a, &mut b, 10).renewed(0).is_some());
+}

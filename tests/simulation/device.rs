@@ -223,8 +223,7 @@ impl Device {
         let replica = self.replica(at_ms);
         let entries = replica.list(JOURNAL, None, usize::MAX).map_err(say)?;
         let journal: Vec<usize> = entries.iter().map(|(id, _)| number_of(*id)).collect();
-        let names = stored_names(replica.store_mut()).map_err(say)?;
-        let mut withheld: Vec<usize> = names.iter().map(|(number, _)| *number).collect();
+        let (mut withheld, names) = stored_names(replica.store_mut()).map_err(say)?;
         withheld.dedup();
         withheld.retain(|number| !journal.contains(number));
         let claims: Vector =
@@ -340,19 +339,23 @@ fn number_of(entry: DocumentId) -> usize {
     usize::from(u16::from_be_bytes([a, b]))
 }
 
-/// The numbers in the journal as it is stored, whatever is shown of it, each with the dots under which it is there.
-fn stored_names(store: &mut Planted) -> Result<Vec<(usize, Named)>, StoreError> {
+/// The numbers in the journal as it is stored, whatever is shown of it, and those with the dots under which they are there. A
+/// dot of a later epoch may be one of the library's own, which writes again what several transactions wrote.
+fn stored_names(store: &mut Planted) -> Result<(Vec<usize>, Vec<(usize, Named)>), StoreError> {
     store.begin(Access::Read, Durability::Visible)?;
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
-    let mut names = Vec::new();
+    let (mut numbers, mut names) = (Vec::new(), Vec::new());
     for (id, state) in entries? {
+        numbers.push(number_of(id));
         state.visit(&mut |_, cell| {
             let dot = cell.set_by().dot();
-            names.push((number_of(id), (dot.replica, dot.counter)));
+            if cell.set_by().stamp.epoch == 0 {
+                names.push((number_of(id), (dot.replica, dot.counter)));
+            }
         });
     }
-    Ok(names)
+    Ok((numbers, names))
 }
 
 /// The stamp of the change that set the first cell of a document.

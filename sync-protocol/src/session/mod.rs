@@ -262,7 +262,12 @@ impl Session {
                         self.announce(replica)?;
                         return self.transmit(replica, now_ms);
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        if matches!(error, SessionError::Forked) {
+                            self.end(EndReason::Failed);
+                        }
+                        return Err(error);
+                    }
                 }
             }
             _ => return Ok(None),

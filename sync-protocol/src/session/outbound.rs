@@ -204,6 +204,10 @@ impl Outbound {
         if self.life != Some(window.head.life) {
             return Err(SessionError::IdentityChanged);
         }
+        if window.head.counter < self.told_counter {
+            // The store was set back while the session was open: the peer has been told of more than there is.
+            return Err(SessionError::Forked);
+        }
         if window.head.offered < window.head.counter {
             replica.offer()?;
         }

@@ -121,6 +121,10 @@ impl Session {
         }
         let obeys = self.obeys();
         let Some(peer) = &mut self.peer else { return Ok(()) };
+        if peer.life == restart.life && !self.renewal.said && !self.renewal.waits {
+            // It goes on as we know it, and answers what we have not said, or said twice. Answered in turn, that would never end.
+            return Ok(());
+        }
         let was = peer.hello.replica;
         if was != restart.replica {
             self.events.push_back(SessionEvent::PeerRenewed { was, now: restart.replica });
