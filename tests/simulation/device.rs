@@ -339,9 +339,12 @@ fn number_of(entry: DocumentId) -> usize {
     usize::from(u16::from_be_bytes([a, b]))
 }
 
+/// Numbers in the journal, and numbers with dots.
+type Entries = (Vec<usize>, Vec<(usize, Named)>);
+
 /// The numbers in the journal as it is stored, whatever is shown of it, and those with the dots under which they are there. A
 /// dot of a later epoch may be one of the library's own, which writes again what several transactions wrote.
-fn stored_names(store: &mut Planted) -> Result<(Vec<usize>, Vec<(usize, Named)>), StoreError> {
+fn stored_names(store: &mut Planted) -> Result<Entries, StoreError> {
     store.begin(Access::Read, Durability::Visible)?;
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
