@@ -58,7 +58,8 @@ fn closed() -> Vec<(Address, Document)> {
     };
     let mut document = Document::new();
     let cell = Cell::Register(Written::Closed { written: change(1, 5), by: change(2, 1) });
-    document.merge_cell(&["title".into()].into_iter().collect(), cell);
+    let path: crdt_core::Path = [crdt_core::Name::from("title")].into_iter().collect();
+    document.merge_cell(&path, cell);
     vec![(Address::new("tasks", DocumentId::from_u64(1)), document)]
 }
 
