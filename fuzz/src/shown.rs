@@ -22,14 +22,36 @@ pub fn views(replica: &mut Memory) -> Vec<(Address, Option<Value>)> {
 pub struct Before {
     head: Head,
     now_ms: Option<u64>,
+    /// Without those of `tied`.
     views: Vec<(Address, Option<Value>)>,
+    /// Where somebody else wrote at the very time at which it did, or one tick later: there the id decides who wins, and it
+    /// gets another one.
+    tied: BTreeSet<Address>,
+}
+
+fn tied(replica: &mut Memory) -> BTreeSet<Address> {
+    let own = replica.head().expect("memory").replica;
+    let is_tied = |document: &Document| {
+        let (mut mine, mut others) = (BTreeSet::new(), BTreeSet::new());
+        document.visit(&mut |_, cell| {
+            let stamp = cell.set_by().stamp;
+            let (time, is_own) = (stamp.hlc.to_bits(), stamp.replica == own);
+            (if is_own { &mut mine } else { &mut others }).insert((stamp.epoch, time));
+        });
+        mine.iter()
+            .any(|(epoch, time)| (0..=1).any(|tick| others.contains(&(*epoch, time.saturating_add(tick)))))
+    };
+    let all = documents(replica).into_iter();
+    all.filter(|(_, document)| is_tied(document)).map(|(address, _)| address).collect()
 }
 
 impl Before {
     /// Looks at it.
     pub fn of(replica: &mut Memory) -> Self {
-        let (head, now_ms) = (replica.head().expect("memory"), replica.now_ms());
-        Self { head, now_ms, views: views(replica) }
+        let (head, now_ms, tied) = (replica.head().expect("memory"), replica.now_ms(), tied(replica));
+        let mut views = views(replica);
+        views.retain(|(address, _)| !tied.contains(address));
+        Self { head, now_ms, views, tied }
     }
 
     /// True if it did. Then everything shows as before, and what it wrote since the fork is noted under the dots that
@@ -42,7 +64,9 @@ impl Before {
         assert_ne!(head.life, self.head.life, "another id is another life");
         // Where its clock was corrected as well, what is parked may be due.
         if replica.now_ms() == self.now_ms {
-            assert_eq!(views(replica), self.views, "a fork was healed, and something shows otherwise");
+            let mut views = views(replica);
+            views.retain(|(address, _)| !self.tied.contains(address));
+            assert_eq!(views, self.views, "a fork was healed, and something shows otherwise");
         }
         // Nothing is claimed of the old id beyond the fork.
         let fork = replica.seen_of(self.head.replica).expect("memory");
