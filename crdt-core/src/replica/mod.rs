@@ -107,7 +107,7 @@ pub struct Replica<S> {
     time: Option<Time>,
     /// The run that has begun, until it is written down.
     run: Option<u64>,
-    /// The present run is durable, so that peers may be told of it.
+    /// No run has begun that is not durable: peers may be told of what is there.
     run_is_durable: bool,
     /// The first own transaction that came in with other content, if that is why something was not applied.
     twice: Option<u64>,
@@ -163,7 +163,7 @@ impl<S: Store> Replica<S> {
             events: None,
             time: None,
             run: None,
-            run_is_durable: false,
+            run_is_durable: true,
             twice: None,
             present: SmallMap::new(),
             kept: 0,
