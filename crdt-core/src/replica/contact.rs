@@ -49,7 +49,7 @@ pub enum Roots {
 }
 
 /// What a peer said of itself when a session began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meeting {
     /// Under which id it writes.
     pub replica: ReplicaId,
@@ -59,14 +59,12 @@ pub struct Meeting {
     pub offset_ms: i64,
     /// The last position of its change order.
     pub sequence: u64,
-    /// Its runs.
-    pub trail: Trail,
     /// The time here.
     pub now_ms: u64,
 }
 
 /// An acknowledgement as it is said in a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
     /// Everything up to this position of our change order is durably applied.
     pub sequence: u64,
@@ -77,8 +75,8 @@ pub struct Acknowledged {
     /// How far into its own change order that takes us, and under which scope, because the steps up to there are nothing but
     /// what we sent.
     pub passed: (u64, u64),
-    /// The number of the session in which it is said; 0 for none.
-    pub session: u64,
+    /// The runs that the peer told when that session began.
+    pub trail: Trail,
     /// When, in milliseconds since 1970; 0 when it is not known.
     pub now_ms: u64,
 }
@@ -109,23 +107,8 @@ pub(super) struct Contact {
 pub(super) struct Present {
     pub(super) replica: ReplicaId,
     pub(super) contact: Contact,
-    /// The last sessions with it, the present one last, and the runs that it said in each that it was in; remembered with
-    /// the first thing of it that is applied.
-    heard: Vec<(u64, Trail)>,
     /// The number of the session that began last.
     session: u64,
-}
-
-impl Present {
-    /// Sessions of which something may still be under way when another one has begun.
-    const SESSIONS: usize = 4;
-
-    /// What there is to remember of its runs, if anything, when something is applied that came in a session.
-    fn learns(&self, session: u64, rises: bool) -> Option<Trail> {
-        let said = self.heard.iter().find(|(other, _)| *other == session);
-        let trail = said.map(|(_, trail)| trail.clone()).unwrap_or_default();
-        self.contact.learns(&trail, rises).then_some(trail)
-    }
 }
 
 impl Contact {
@@ -269,23 +252,25 @@ pub(super) fn durably_kept<S: Store>(store: &mut S) -> Result<(u64, u64), StoreE
     Ok(kept.map(|(_, contact)| (contact.own_acked, contact.own_at)).max().unwrap_or_default())
 }
 
-/// Within the transaction that applies something of a peer, before the cursor moves: remembers in which run it was when it
-/// sent it. Returns what is new of that.
+/// Within the transaction that applies something of a peer, before the cursor moves: remembers in which run it was when the
+/// session began in which that came, however many have begun since. Returns what is new of that.
 pub(super) fn heard<S: Store>(
     store: &mut S,
     present: Option<&Present>,
     checkpoint: &Checkpoint,
+    trail: &Trail,
 ) -> Result<Option<Trail>, StoreError> {
     let life = checkpoint.peer;
-    let Some(present) = present else {
-        return heard_of(store, life, &Trail::default()).map(|()| None);
+    let known = match present {
+        Some(present) => present.contact.clone(),
+        None => Contact::of(store, life)?,
     };
     let rises = checkpoint.cursor > store.peer(life)?.map_or(0, |peer| peer.cursor);
-    let learned = present.learns(checkpoint.session, rises);
-    if let Some(trail) = &learned {
-        Contact { trail: trail.clone(), ..present.contact.clone() }.put(store, life)?;
+    if !known.learns(trail, rises) {
+        return Ok(None);
     }
-    Ok(learned)
+    Contact { trail: trail.clone(), ..known }.put(store, life)?;
+    Ok(Some(trail.clone()))
 }
 
 /// The same for what comes by another way than a session.
@@ -329,16 +314,10 @@ impl<S: Store> Replica<S> {
                 Contact::of(store, life)
             })?,
         };
-        let Meeting { replica, durable, offset_ms, sequence, trail, now_ms } = meeting;
+        let Meeting { replica, durable, offset_ms, sequence, now_ms } = meeting;
         let end = SessionEnd::Open;
         let contact = Contact { durable, offset_ms, sequence, met_ms: now_ms, end, ..known };
-        let mut heard = self.present.remove(&life).map(|present| present.heard).unwrap_or_default();
-        heard.retain(|(other, _)| *other != session);
-        if heard.len() == Present::SESSIONS {
-            heard.remove(0);
-        }
-        heard.push((session, trail));
-        self.present.insert(life, Present { replica, contact, heard, session });
+        self.present.insert(life, Present { replica, contact, session });
         Ok(())
     }
 
@@ -405,7 +384,7 @@ impl<S: Store> Replica<S> {
         acknowledged: Acknowledged,
     ) -> Result<bool, StoreError> {
         let Self { store, present, .. } = self;
-        let Acknowledged { sequence, own, ours, passed: (cursor, scope), session, now_ms } = acknowledged;
+        let Acknowledged { sequence, own, ours, passed: (cursor, scope), trail, now_ms } = acknowledged;
         let (mut present, mut kept) = (present.get_mut(&life), 0);
         let noted = transact(store, Access::Write, Durability::Visible, |store| {
             if ours.is_some() && ours != Some(store.head()?.life) {
@@ -418,10 +397,9 @@ impl<S: Store> Replica<S> {
             store.set_peer(&PeerRecord { replica, cursor, acked, ..known })?;
             if let Some(present) = &mut present {
                 // The steps that it is taken past are of the run in which they are told.
-                let learned = if cursor > known.cursor { present.learns(session, true) } else { None };
                 let contact = &mut present.contact;
-                if let Some(trail) = learned {
-                    contact.trail = trail;
+                if cursor > known.cursor && contact.learns(&trail, true) {
+                    contact.trail.clone_from(&trail);
                 }
                 contact.level = contact.level.max(acked);
                 if own >= contact.own_acked {

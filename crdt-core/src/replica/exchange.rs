@@ -93,6 +93,16 @@ pub enum RunPart {
     End(Checkpoint),
 }
 
+/// What a session knows of itself when it applies something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// The runs that the peer told when the session began.
+    pub trail: Trail,
+    /// The session may have staged something for this checkpoint: it must not be applied after another session with the peer
+    /// has begun, which forgot what was staged.
+    pub has_staged: bool,
+}
+
 /// What a checkpoint did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -280,26 +290,25 @@ impl<S: Store> Replica<S> {
         checkpoint: Checkpoint,
         judgement: Option<Judgement<'_>>,
     ) -> Result<Applied, ApplyError> {
-        self.apply_staged(checkpoint, judgement, false)
+        self.apply_arrived(checkpoint, judgement, &Arrival::default())
     }
 
-    /// As [`Replica::apply_judged`], for a session that may have staged something for this checkpoint: then it must not be
-    /// applied after another session with the peer has begun, which forgot what was staged.
+    /// As [`Replica::apply_judged`], for a session.
     ///
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
-    pub fn apply_staged(
+    pub fn apply_arrived(
         &mut self,
         mut checkpoint: Checkpoint,
         judgement: Option<Judgement<'_>>,
-        has_staged: bool,
+        arrival: &Arrival,
     ) -> Result<Applied, ApplyError> {
         let horizon = self.horizon();
         let (peer, cursor) = (checkpoint.peer, checkpoint.cursor);
         let Self { store, collections, limits, events, present, twice, .. } = self;
         let mut learned = None;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
-            if has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
+            if arrival.has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
             }
             let mut head = store.head()?;
@@ -348,7 +357,7 @@ impl<S: Store> Replica<S> {
                 check_own(store, &merge, own, twice)?;
             }
             let (cells, before) = (merge.cells, merge.sequence());
-            learned = contact::heard(store, present.get(&peer), &checkpoint)?;
+            learned = contact::heard(store, present.get(&peer), &checkpoint, &arrival.trail)?;
             let event = conclude(store, merge, own, &checkpoint, judgement.is_none())?;
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);

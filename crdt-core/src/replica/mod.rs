@@ -46,7 +46,7 @@ mod undo;
 pub use clocks::{ParkReason, ParkedChange};
 pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
 pub use exchange::{
-    Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
+    Applied, ApplyError, Arrival, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
 pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
 pub(crate) use park::shown;

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
+use crdt_core::{Address, Applied, Arrival, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
 
 use super::status::SessionError;
 use crate::message::{By, Checkpoint, Hello, Push, Refused, Want};
@@ -112,7 +112,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        let applied = replica.apply_staged(checkpoint_here, judge, self.has_staged)?;
+        let applied = replica.apply_arrived(checkpoint_here, judge, &self.arrival(peer))?;
         self.has_staged = false;
         if applied.held {
             return Ok(applied);
@@ -154,7 +154,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        match replica.apply_staged(checkpoint, judge, self.has_staged) {
+        match replica.apply_arrived(checkpoint, judge, &self.arrival(peer)) {
             Ok(applied) => {
                 self.has_staged = false;
                 if !applied.held {
@@ -167,6 +167,10 @@ impl Inbound {
                 Err(error.into())
             }
         }
+    }
+
+    fn arrival(&self, peer: &Hello) -> Arrival {
+        Arrival { trail: peer.trail.clone(), has_staged: self.has_staged }
     }
 
     /// The peer did not take some of our changes, and says what it holds instead.

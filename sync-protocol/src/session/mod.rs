@@ -659,8 +659,8 @@ impl Session {
         if more {
             let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
             let passed = self.inbound.after_echo(ack.echo_steps);
-            let session = self.config.nonce;
-            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, session, now_ms };
+            let trail = peer.hello.trail.clone();
+            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, trail, now_ms };
             if !replica.acknowledged_at(life, replica_id, acked)? {
                 return self.announce(replica);
             }

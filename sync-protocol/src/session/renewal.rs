@@ -199,7 +199,6 @@ impl Session {
             durable: hello.durable,
             offset_ms: i64::try_from(offset_ms).unwrap_or(i64::MAX),
             sequence: hello.sequence,
-            trail: hello.trail.clone(),
             now_ms,
         };
         self.noted = Some(hello.life);
