@@ -401,6 +401,8 @@ fn plain_sql_shows_what_the_declaration_of_now_says() {
     for (db, price) in [(&a, 1), (&b, 2)] {
         db.declare(Collection::new("orders").field("price", FieldType::Detect)).unwrap();
         db.commit(|tx| Ok(tx.open("orders", id)?.set("price", price)?)).unwrap();
+        // Within one millisecond the ids would decide which is the latest.
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
     sync(&a, &b);
     let shown = |path: &Path| -> String {

@@ -1,8 +1,10 @@
 //! Cells in a replica's own name that it never wrote. Merged, they would win over what it writes next, silently.
 
+use crdt_core::cells::Written;
 use crdt_core::{
-    Address, ApplyError, Checkpoint, Document, DocumentId, Dot, Durability, Head, Judgement, Life,
-    MemoryStore, Namespace, Replica, ReplicaId, RunPart, TransactionError, Withdrawal,
+    Address, ApplyError, Cell, Change, Checkpoint, Document, DocumentId, Dot, Durability, Head, Hlc,
+    Judgement, Life, MemoryStore, Namespace, Replica, ReplicaId, RunPart, Stamp, TransactionError,
+    Withdrawal,
 };
 
 type Memory = Replica<MemoryStore>;
@@ -32,7 +34,7 @@ fn cells(replica: &mut Memory) -> Vec<(Address, Document)> {
 
 /// What a liar can bring of the victim (replica 1): cells of transactions that it never made, and marks of somebody else
 /// (replica 2) over such cells.
-fn lies() -> [Vec<(Address, Document)>; 2] {
+fn lies() -> [Vec<(Address, Document)>; 3] {
     let mut impostor = replica(1, 9);
     for _ in 0..5 {
         enable(&mut impostor, true);
@@ -45,7 +47,20 @@ fn lies() -> [Vec<(Address, Document)>; 2] {
     for (_, document) in &mut marks {
         *document = document.select(|dot| dot.replica == ReplicaId::from_u64(2));
     }
-    [ahead, marks]
+    [ahead, marks, closed()]
+}
+
+/// A register of another one's that names a write of the victim's fifth transaction.
+fn closed() -> Vec<(Address, Document)> {
+    let change = |replica, counter| {
+        let stamp = Stamp { epoch: 0, hlc: Hlc::from_ms(1_000), replica: ReplicaId::from_u64(replica) };
+        Change { stamp, counter }
+    };
+    let mut document = Document::new();
+    let cell = Cell::Register(Written::Closed { written: change(1, 5), by: change(2, 1) });
+    let path: crdt_core::Path = [crdt_core::Name::from("title")].into_iter().collect();
+    document.merge_cell(&path, cell);
+    vec![(Address::new("tasks", DocumentId::from_u64(1)), document)]
 }
 
 /// Without a context, which would tell.

@@ -13,8 +13,10 @@ use crdt_core::{
 use rejoin_fuzz::audit::{Memory, documents};
 use rejoin_fuzz::decoders::{Batch, encode};
 use rejoin_fuzz::input::{Input, put_piece};
+use rejoin_fuzz::link::Role;
 use rejoin_fuzz::schema::{declared, edit_once};
-use rejoin_fuzz::{bundle, wire};
+use rejoin_fuzz::session::{HEALS, KEEPS_TIME, KINDS, Reached, play};
+use rejoin_fuzz::{bundle, forged, wire};
 use serde::Serialize;
 use sync_protocol::bundle::{For, export};
 use sync_protocol::drive::write_message;
@@ -243,8 +245,25 @@ fn conversations(seeds: &mut Seeds, [a, b]: &mut [Memory; 2]) {
     seeds.add("framing", &stream[..stream.len().min(2000)]);
     seeds.add("framing", [&stream[..200], &[0, 1]].concat());
     let dots = [crdt_core::Dot::new(ReplicaId::from_u64(1), 7)];
+    let (head, trail) = a.introduction().expect("memory");
+    for choices in
+        [&[][..], &[1, 0, 0xff, 3, 1, 2, 1, 2, 2, 1, 0, 3, 2, 1, 7], &[2, 0, 7, 0, 1, 1, 2, 3, 2, 1, 1, 9]]
+    {
+        let mut input = Input::new(choices);
+        for body in [
+            forged::sketch(&mut input.clone(), a),
+            forged::more(&mut input.clone()),
+            forged::differ(&mut input.clone()),
+            forged::held(&mut input.clone()),
+            forged::want(&mut input.clone(), &head, &trail),
+            forged::restart(&mut input, &head, &head, &trail),
+            wire::pack(&[&[wire::kind::CHUNK], &choices.repeat(20)[..]].concat()),
+        ] {
+            seeds.add("message", body);
+        }
+    }
     for body in [
-        wire::want(5, 6, None),
+        wire::want(5, 6, &crdt_core::Memory::default(), wire::by::CURSOR),
         wire::push(3, 1, &dots, &[]),
         wire::ack(300, 1, None, 7),
         wire::refused(3, &dots, &[]),
@@ -257,26 +276,84 @@ fn conversations(seeds: &mut Seeds, [a, b]: &mut [Memory; 2]) {
     }
 }
 
-/// Lists of actions: each action alone, after and before an exchange, and mixtures.
+/// Lists of actions: each action alone, after and before an exchange, with every kind of victim; stories that lead somewhere;
+/// and mixtures.
 fn actions(seeds: &mut Seeds) {
-    for target in ["session", "guarded", "following"] {
-        for action in 0..24u8 {
-            let some = [action, 1, 3, 2, 1, 0, 2, 1, 1, 5, 0, 1, 3, 3, 0, 1];
-            seeds.add(target, [&[0, 0][..], &some, &[0], &some].concat());
+    for (target, role) in
+        [("session", Role::Open), ("guarded", Role::Guarded), ("following", Role::Following)]
+    {
+        for action in 0..KINDS {
+            for victim in [0, HEALS | KEEPS_TIME] {
+                let some = [action, 1, 3, 2, 1, 0, 2, 1, 1, 5, 0, 1, 3, 3, 0, 1];
+                seeds.add(target, [&[victim, 0, 0][..], &some, &[0], &some].concat());
+            }
+        }
+        for story in stories() {
+            seeds.add(target, story);
         }
         let mut state = 0x9e37_79b9u32;
-        for mixture in 0..60 {
+        for mixture in 0..60u8 {
             // Every third has the actions of an honest peer only.
-            let actions = if mixture % 3 == 0 { 5 } else { 24 };
-            let bytes: Vec<u8> = (0..160)
-                .map(|_| {
-                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    // Mostly small numbers, as actions and their arguments are.
-                    let [_, low, middle, high] = state.to_le_bytes();
-                    if high >= 0xc0 && actions > 5 { low ^ middle } else { high % actions }
-                })
-                .collect();
+            let actions = if mixture % 3 == 0 { 5 } else { u32::from(KINDS) };
+            let mut bytes = vec![mixture / 3 % 4];
+            bytes.extend((0..160).map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Mostly small numbers, as actions and their arguments are.
+                let [_, low, middle, high] = state.to_le_bytes();
+                if high >= 0xc0 && actions > 5 { low ^ middle } else { high % actions as u8 }
+            }));
             seeds.add(target, bytes);
         }
+        reaches(role, &seeds.0[target]);
     }
+}
+
+/// What takes several steps to get to. Numbers of actions are those of [`rejoin_fuzz::session`].
+fn stories() -> Vec<Vec<u8>> {
+    const REST: &[u8] = &[0];
+    const SUSPECT: &[u8] = &[29, 0, 2, 2, 0, 0, 0, 0];
+    const HOLD_BACK: &[u8] = &[30, 3];
+    const PEER_WRITES: &[u8] = &[3, 0, 0, 0, 0, 1, 7];
+    const WRITE: &[u8] = &[1, 0, 0, 0, 0, 4, 9];
+    let cells = |action: u8, hlc: u8| [action, 1, 0, 1, 0, 1, 0, hlc, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 9, 0, 0];
+    let connected =
+        |victim: u8, how: u8, steps: &[&[u8]]| [&[victim, how, 0, 0][..], &steps.concat(), REST].concat();
+    let mut stories = Vec::new();
+    for victim in [0, HEALS, KEEPS_TIME, HEALS | KEEPS_TIME] {
+        let mut add = |how: u8, steps: &[&[u8]]| stories.push(connected(victim, how, steps));
+        // The victim initiates, and is told of a difference, or asked for more.
+        add(0, &[SUSPECT, HOLD_BACK, &[26, 0, 0, 1, 0, 0, 0], HOLD_BACK]);
+        add(
+            0,
+            &[SUSPECT, HOLD_BACK, &[25, 0, 5, 0, 30], HOLD_BACK, &[26, 0, 0, 7, 1, 0, 2, 1, 1], HOLD_BACK],
+        );
+        add(0, &[SUSPECT, HOLD_BACK, &[25, 0, 5, 1], HOLD_BACK]);
+        // It responds, and finds a difference, or none among junk.
+        add(2, &[PEER_WRITES, &[24, 0, 0, 0, 0, 0, 0], HOLD_BACK, &[27, 0, 0, 1, 0, 0], HOLD_BACK]);
+        add(2, &[SUSPECT, &[24, 0, 0, 1, 5, 0, 2, 7, 8, 9, 1, 2, 3, 0, 0, 1], HOLD_BACK, HOLD_BACK]);
+        // Cells, packed, from now and from the future.
+        for hlc in [128, 131, 200] {
+            add(0, &[&cells(28, hlc), &[0, 0, 0, 0, 0], WRITE]);
+            add(0, &[&cells(28, hlc), &[1, 1, 1, 0], REST, &[22, 2, 1], WRITE]);
+        }
+        add(0, &[&cells(28, 128), &[3, 3, 0, 12, 0]]);
+        add(0, &[&[19, 3, 0], WRITE]);
+        add(0, &[&[31, 1][..], &PEER_WRITES[1..], REST, WRITE, REST, &[22, 2, 1, 22, 2, 1], REST]);
+        // Somebody remembers more than there is; or another run.
+        add(0, &[WRITE, REST, WRITE, &[29, 0, 0, 0, 1, 0, 0, 0, 0], REST, WRITE, REST]);
+        add(0, &[WRITE, REST, WRITE, &[29, 0, 0, 0, 0, 3, 0, 1, 0, 0], REST, WRITE, REST]);
+        add(0, &[WRITE, &[29, 0, 0, 0, 0, 4, 8, 1, 0, 1, 1], REST, &cells(28, 128), &[0, 0, 0, 0, 0]]);
+        // A peer that was restored from a backup; a copy of the victim; a restart in the middle of a run.
+        add(0, &[&[21, 0], PEER_WRITES, REST, &[21, 1], PEER_WRITES, &[20, 0, 0, 0], REST]);
+        add(0, &[WRITE, &[20, 1, 0, 0, 0, 0, 0, 0, 1, 2, 9], REST, WRITE]);
+        add(0, &[PEER_WRITES, WRITE, &[20, 0, 0, 0, 4, 2, 29, 2, 0, 0, 2, 77, 0, 0, 0], REST, WRITE]);
+    }
+    stories
+}
+
+/// Shows whether the inputs mean anything to the victim.
+fn reaches(role: Role, inputs: &[Vec<u8>]) {
+    let mut reached = Reached::default();
+    inputs.iter().for_each(|input| reached.add(&play(role, input)));
+    println!("{role:?}: {reached:?}");
 }

@@ -11,12 +11,18 @@ use crdt_core::{
 use super::decoders::{Batch, encode};
 use super::input::Input;
 
+/// What the clocks of sessions say at the start.
+pub const START_MS: u64 = 1_790_000_000_000;
+
 /// Collections that all targets know.
 pub const COLLECTIONS: [&str; 5] = ["tasks", "wages", "letters", "secret", ""];
 
 /// One of a few replicas: the victim (1), the peer (2), the rest (3 to 6).
 pub fn replica(input: &mut Input<'_>) -> ReplicaId {
-    ReplicaId::from_u64(1 + input.below(6) as u64)
+    match input.below(6) {
+        0 => input.victim,
+        other => ReplicaId::from_u64(1 + other as u64),
+    }
 }
 
 /// Any dot.
@@ -83,7 +89,11 @@ fn name(input: &mut Input<'_>) -> Name {
 fn change(input: &mut Input<'_>) -> Change {
     let replica = replica(input);
     let epoch = u32::try_from(input.number()).unwrap_or(u32::MAX);
-    let hlc = Hlc::from_bits(input.number());
+    let hlc = match input.number() {
+        // Times of these days: from now on, as the clocks of the targets go, up to some minutes ahead.
+        minutes @ 128..=200 => Hlc::from_ms(START_MS + (minutes - 128) * 15_000),
+        bits => Hlc::from_bits(bits),
+    };
     Change { stamp: Stamp { epoch, hlc, replica }, counter: input.number().max(1) }
 }
 

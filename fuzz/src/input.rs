@@ -1,8 +1,14 @@
 //! [`Input`]: takes the bytes of a fuzzer apart.
 
+use crdt_core::ReplicaId;
+
 /// What is left of an input. Past its end there are zeros, so that every input means something.
 #[derive(Clone, Debug)]
-pub struct Input<'a>(&'a [u8]);
+pub struct Input<'a> {
+    bytes: &'a [u8],
+    /// Whom the bytes mean by the first replica: it may have gone on under another id.
+    pub victim: ReplicaId,
+}
 
 /// Numbers at which arithmetic goes wrong.
 const ENDS: [u64; 16] = [
@@ -27,23 +33,23 @@ const ENDS: [u64; 16] = [
 impl<'a> Input<'a> {
     /// Starts at the first byte.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, victim: ReplicaId::from_u64(1) }
     }
 
     /// True when only zeros would come.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 
     /// All that is left.
     pub const fn rest(&self) -> &'a [u8] {
-        self.0
+        self.bytes
     }
 
     /// The next byte.
     pub fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
+        let Some((first, rest)) = self.bytes.split_first() else { return 0 };
+        self.bytes = rest;
         *first
     }
 
@@ -75,8 +81,8 @@ impl<'a> Input<'a> {
     /// A piece with its length before it, as two bytes; shorter when the input is.
     pub fn piece(&mut self) -> &'a [u8] {
         let len = usize::from(u16::from_le_bytes([self.byte(), self.byte()]));
-        let (piece, rest) = self.0.split_at(len.min(self.0.len()));
-        self.0 = rest;
+        let (piece, rest) = self.bytes.split_at(len.min(self.bytes.len()));
+        self.bytes = rest;
         piece
     }
 }

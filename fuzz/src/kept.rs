@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// # Panics
 /// When one fails, or when there are none.
-pub fn each(target: &str, run: fn(&[u8])) {
+pub fn each(target: &str, mut run: impl FnMut(&[u8])) {
     let mut files = Vec::new();
     for folder in ["seeds", "regressions"] {
         // Every crate that has this test lies beside `fuzz`.

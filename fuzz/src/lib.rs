@@ -11,15 +11,17 @@
 //! | `json.rs`, `sqlite_json.rs` | JSON of the public types, and in the column `data` |
 //! | `bundle.rs`, `framing.rs` | files and byte streams |
 //! | `wire.rs` | seals, proofs and messages, made anew |
-//! | `hostile.rs` | cells and messages that no honest peer makes |
+//! | `hostile.rs` | cells that no honest peer makes, and damage to messages |
+//! | `forged.rs` | messages about what is held and who is who |
 //! | `link.rs`, `session.rs` | a session fed by an adversary |
 //! | `kept.rs` | the inputs in the repository, for the tests of the crates |
-//! | `audit.rs` | what has to hold of a store afterwards |
+//! | `audit.rs`, `shown.rs` | what has to hold of a store afterwards, and of what it shows |
 
 pub mod audit;
 pub mod bundle;
 pub mod decoders;
 pub mod document;
+pub mod forged;
 pub mod framing;
 pub mod hostile;
 pub mod input;
@@ -29,5 +31,6 @@ pub mod link;
 pub mod memory;
 pub mod schema;
 pub mod session;
+pub mod shown;
 pub mod sqlite_json;
 pub mod wire;

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crdt_core::Refusal;
 use crdt_core::codec::Reader;
+use crdt_core::{Life, Refusal, ReplicaId, Spare};
 use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::{Config, Session, SessionError};
 
@@ -42,8 +42,8 @@ fn guard(rules: Rules) -> Arc<impl Fn(&Applicant<'_>) -> Result<Rules, Refusal>>
 
 impl Role {
     /// A session of the victim.
-    pub fn victim(self, nonce: u64, now_ms: u64) -> Session {
-        let session = Session::new(Config::new(nonce), now_ms);
+    pub fn victim(self, config: Config, now_ms: u64) -> Session {
+        let session = Session::new(config, now_ms);
         match self {
             Self::Open => session,
             Self::Guarded => session.guarded_by(guard(rules())),
@@ -52,8 +52,8 @@ impl Role {
     }
 
     /// A session of the honest peer.
-    pub fn peer(self, nonce: u64, now_ms: u64, obeys: bool) -> Session {
-        let session = Session::new(Config::new(nonce), now_ms);
+    pub fn peer(self, config: Config, now_ms: u64, obeys: bool) -> Session {
+        let session = Session::new(config, now_ms);
         match self {
             Self::Open => session,
             Self::Guarded if obeys => session.obeying().with_token("ann"),
@@ -63,14 +63,23 @@ impl Role {
     }
 
     /// Sessions of the victim and of somebody with all rights.
-    pub fn trusted(self, nonces: [u64; 2], now_ms: u64) -> (Session, Session) {
+    pub fn trusted(self, configs: [Config; 2], now_ms: u64) -> (Session, Session) {
         let all = || guard(Rules::all(Right::ReadWrite));
-        let [mine, theirs] = nonces.map(|nonce| Session::new(Config::new(nonce), now_ms));
+        let [mine, theirs] = configs.map(|config| Session::new(config, now_ms));
         match self {
             Self::Open => (mine, theirs),
             Self::Guarded => (mine.guarded_by(all()), theirs.obeying().with_token("ann")),
             Self::Following => (mine.obeying().with_token("ann"), theirs.guarded_by(all())),
         }
+    }
+}
+
+/// What a session is started with; with a spare identity made of a number that is not used again, or without.
+pub fn config(nonce: u64, spare: Option<u64>) -> Config {
+    let config = Config::new(nonce);
+    match spare {
+        Some(number) => config.spare(Spare { replica: ReplicaId::from_u64(number), life: Life(number) }),
+        None => config,
     }
 }
 
@@ -96,6 +105,7 @@ pub struct Link {
 /// Where the fields of a hello are.
 const HELLO_REPLICA: usize = 20;
 const HELLO_LIFE: usize = 36;
+const HELLO_NONCE: usize = 44;
 const HELLO_ROOT: usize = 52;
 const HELLO_SEQUENCE: usize = 68;
 
@@ -131,7 +141,7 @@ impl Link {
         let (Some(victim_hello), Some(peer_hello)) = hellos else { return Ok(()) };
         let mut told = wire::body(&peer_hello).to_vec();
         if let Some(input) = lie {
-            lie_in_hello(&mut told, input);
+            lie_in_hello(&mut told, wire::body(&victim_hello), input);
         }
         let told = Seal::of_greeting(&namespace(), 0).close(&told);
         let (ours, theirs) = (wire::nonce(&told), wire::nonce(&victim_hello));
@@ -203,6 +213,14 @@ impl Link {
         Some(body)
     }
 
+    /// What the victim says next does not reach the peer.
+    ///
+    /// # Errors
+    /// Those of the victim.
+    pub fn hold_back(&mut self, victim: &mut Memory, now_ms: u64) -> Result<Option<Vec<u8>>, SessionError> {
+        self.at_victim.transmit(victim, now_ms)
+    }
+
     /// What the victim says next is passed on to the peer, and returned.
     ///
     /// # Errors
@@ -231,7 +249,7 @@ impl Link {
     }
 }
 
-fn lie_in_hello(body: &mut Vec<u8>, input: &mut Input<'_>) {
+fn lie_in_hello(body: &mut Vec<u8>, victim_hello: &[u8], input: &mut Input<'_>) {
     if input.flag() {
         let replica = super::hostile::replica(input);
         body[HELLO_REPLICA..HELLO_LIFE].copy_from_slice(replica.as_bytes());
@@ -251,4 +269,27 @@ fn lie_in_hello(body: &mut Vec<u8>, input: &mut Input<'_>) {
         crdt_core::codec::put_unsigned(body, input.number());
         body.extend_from_slice(&durable);
     }
+    if input.flag() {
+        // A copy of the victim.
+        body[HELLO_REPLICA..HELLO_NONCE].copy_from_slice(&victim_hello[HELLO_REPLICA..HELLO_NONCE]);
+    }
+    match input.below(4) {
+        1 => {
+            body.truncate(runs_at(body));
+            body.extend_from_slice(&victim_hello[runs_at(victim_hello)..]);
+        }
+        2 => {
+            body.truncate(runs_at(body));
+            body.extend_from_slice(&[2, 1, input.byte(), 0, 0, 0]);
+        }
+        3 => body.extend_from_slice(input.piece()),
+        _ => {}
+    }
+}
+
+/// Where a hello tells of runs.
+fn runs_at(body: &[u8]) -> usize {
+    let mut reader = Reader::new(&body[HELLO_SEQUENCE..]);
+    let _ = (reader.unsigned("a sequence"), reader.unsigned("a time"), reader.byte("durable or not"));
+    body.len() - reader.remaining()
 }

@@ -4,12 +4,17 @@
 //! Whatever it does: nothing panics, the victim's books agree, nothing that it committed is lost, it comes to rest, and
 //! the next honest peer syncs with it as if nothing had been. A guarded victim holds nothing that the adversary may not
 //! write, and says nothing of what it may not read.
+//!
+//! The first byte says what kind of replica the victim is: one that counts its runs and has a spare identity for every
+//! session, one that keeps the time. The first goes on under another id when somebody proves, or claims, that it is a
+//! copy: everything shows as before then. The second withholds nothing but what is from its future, and nothing of its own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
 
 use crdt_core::{
-    DocumentId, Durability, Fingerprint, Head, Life, MemoryStore, Replica, ReplicaId, Transaction,
-    TransactionError,
+    DocumentId, Dot, Durability, Fingerprint, Head, Lattice as _, Life, MemoryStore, ReceiveBound, Replica,
+    ReplicaId, Transaction, TransactionError,
 };
 use siphasher::sip::SipHasher24;
 use sync_protocol::drive::pump;
@@ -17,13 +22,13 @@ use sync_protocol::drive::pump;
 use super::audit::{Memory, Written, audit, cells_of, documents, nothing_is_lost};
 use super::bundle::namespace;
 use super::decoders::Batch;
-use super::hostile::{self, COLLECTIONS};
+use super::forged;
+use super::hostile::{self, COLLECTIONS, START_MS};
 use super::input::Input;
-use super::link::{Link, Role};
+use super::link::{Link, Role, config};
 use super::schema::{declared, edit_once};
+use super::shown::{Before, nothing_is_withheld_without_a_reason};
 use super::wire::{self, kind};
-
-const START_MS: u64 = 1_790_000_000_000;
 
 /// Actions of one input: more say nothing new, and take long.
 const ACTIONS: usize = 40;
@@ -34,19 +39,44 @@ const HONEST: usize = 4;
 /// Messages after which two that talk have to be at rest. There are a few documents only.
 const MESSAGES: usize = 400;
 
+/// Kinds of actions; see [`World::act`].
+pub const KINDS: u8 = 32;
+
+/// Of the first byte: the victim counts its runs and has a spare identity.
+pub const HEALS: u8 = 1;
+/// Of the first byte: the victim keeps the time.
+pub const KEEPS_TIME: u8 = 2;
+
 /// An adversary among equals.
 pub fn session(bytes: &[u8]) {
-    World::new(Role::Open, bytes).run();
+    play(Role::Open, bytes);
 }
 
 /// An adversary before a guard.
 pub fn guarded(bytes: &[u8]) {
-    World::new(Role::Guarded, bytes).run();
+    play(Role::Guarded, bytes);
 }
 
 /// An adversary that is obeyed.
 pub fn following(bytes: &[u8]) {
-    World::new(Role::Following, bytes).run();
+    play(Role::Following, bytes);
+}
+
+/// How many messages of each kind (first byte, within a packed one too) the victim has taken, and how often it has gone on
+/// under another id and parked something: so that it can be seen whether inputs mean anything to it.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    pub taken: BTreeMap<u8, u32>,
+    pub said: BTreeMap<u8, u32>,
+    pub healed: u32,
+    pub parked: u32,
+}
+
+/// Does what an input says with a victim.
+pub fn play(role: Role, bytes: &[u8]) -> Reached {
+    let mut world = World::new(role, bytes);
+    world.run();
+    world.reached
 }
 
 struct World<'i> {
@@ -71,6 +101,10 @@ struct World<'i> {
     third: Memory,
     /// So far the peer was what it seems to be.
     honest: bool,
+    /// The victim has a spare identity for every session, and all count their runs.
+    heals: bool,
+    keeps_time: bool,
+    reached: Reached,
 }
 
 fn replica(number: u64, life: u64) -> Memory {
@@ -84,14 +118,25 @@ impl<'i> World<'i> {
     fn new(role: Role, bytes: &'i [u8]) -> Self {
         let mut hash = SipHasher24::new();
         hash.write(bytes);
-        let (mut victim, peer) = (replica(1, 1), replica(2, 2));
+        let (mut victim, mut peer) = (replica(1, 1), replica(2, 2));
         if role == Role::Following {
             victim.follow().expect("memory");
         }
-        let (at_victim, at_peer) = (role.victim(1, START_MS), role.peer(2, START_MS, true));
+        let mut input = Input::new(bytes);
+        let victims = input.byte();
+        let (heals, keeps_time) = (victims & HEALS > 0, victims & KEEPS_TIME > 0);
+        if heals {
+            victim.begin_run(1);
+            peer.begin_run(2);
+        }
+        if keeps_time {
+            victim.keep_time(ReceiveBound::default());
+        }
+        let (at_victim, at_peer) =
+            (role.victim(config(1, None), START_MS), role.peer(config(2, None), START_MS, true));
         Self {
             role,
-            input: Input::new(bytes),
+            input,
             now_ms: START_MS,
             fresh: 100,
             victim,
@@ -104,10 +149,13 @@ impl<'i> World<'i> {
             other: None,
             third: replica(0xdead_beef, 0xdead_beef),
             honest: true,
+            heals,
+            keeps_time,
+            reached: Reached::default(),
         }
     }
 
-    fn run(mut self) {
+    fn run(&mut self) {
         for (collection, text) in [("tasks", "mine"), ("secret", ""), ("letters", "")] {
             let text = if text.is_empty() { self.marker.clone() } else { text.to_owned() };
             self.commit(|tx| Ok(tx.document(collection, DocumentId::from_u64(1))?.set("a", text)?));
@@ -121,6 +169,7 @@ impl<'i> World<'i> {
         }
         self.pump(MESSAGES);
         self.check();
+        self.write_everywhere();
         self.meet_third();
         self.check();
     }
@@ -131,7 +180,7 @@ impl<'i> World<'i> {
     }
 
     fn act(&mut self) {
-        let action = self.input.below(24);
+        let action = self.input.below(KINDS.into());
         self.honest &= action <= HONEST;
         match action {
             0 => self.pump(MESSAGES),
@@ -150,10 +199,13 @@ impl<'i> World<'i> {
                 self.give(body);
             }
             11 => {
-                let dots = hostile::dots(&mut self.input);
-                let seen = self.input.flag().then_some(&dots[..]);
-                let body = wire::want(self.input.number(), self.input.number(), seen);
-                self.give(&body);
+                let (cursor, seen) = (self.input.number(), self.input.number());
+                self.give(&wire::want(
+                    cursor,
+                    seen,
+                    &crdt_core::Memory::default(),
+                    self.input.clone().byte() % 3,
+                ));
             }
             12 => self.acknowledge(),
             13 | 14 => {
@@ -180,21 +232,93 @@ impl<'i> World<'i> {
             }
             21 => self.change_identities(),
             22 => self.pass_time(),
-            _ => self.meet_third(),
+            23 => self.meet_third(),
+            24..=27 => self.reconcile(action),
+            28 => self.pack(),
+            29 => self.speak_of_identity(),
+            30 => {
+                for _ in 0..=self.input.below(4) {
+                    self.hold_back();
+                }
+            }
+            _ => self.peer_commits_in_the_future(),
         }
     }
 
     /// A new session; the one before is dropped, or left open.
     fn connect(&mut self, lies: bool) {
-        let (nonces, obeys) = ([self.fresh(), self.fresh()], self.input.flag());
+        let how = self.input.byte();
+        let mut nonces = [self.fresh(), self.fresh()];
+        // The lower one initiates.
+        if how & 2 > 0 {
+            nonces.reverse();
+        }
+        let configs = nonces.map(|nonce| config(nonce, self.spare()));
         let (at_victim, at_peer) =
-            (self.role.victim(nonces[0], self.now_ms), self.role.peer(nonces[1], self.now_ms, obeys));
+            (self.role.victim(configs[0], self.now_ms), self.role.peer(configs[1], self.now_ms, how & 1 > 0));
         let before = core::mem::replace(&mut self.link, Link::new(at_victim, at_peer));
         if self.input.flag() {
             self.other = Some(before);
         }
         let lie = lies.then_some(&mut self.input);
         let _ = self.link.greet(&mut self.victim, &mut self.peer, self.now_ms, lie);
+    }
+
+    /// A spare identity for a session, if there is to be one.
+    fn spare(&mut self) -> Option<u64> {
+        self.heals.then(|| self.fresh())
+    }
+
+    /// Does something with the victim, and looks whether it went on under another id.
+    fn watching<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        if !self.heals {
+            let before = self.victim.head().expect("memory").counter;
+            let done = act(self);
+            self.note_what_was_written_again(before);
+            return done;
+        }
+        // What is due is shown now, and not meanwhile.
+        self.victim.tick(self.now_ms).expect("memory");
+        let counter = self.victim.head().expect("memory").counter;
+        let before = Before::of(&mut self.victim);
+        let rejected = self.rejected();
+        let done = act(self);
+        if before.compare(&mut self.victim, &mut self.written, &rejected) {
+            self.reached.healed += 1;
+            self.untouchable = self.forbidden();
+            self.input.victim = self.victim.head().expect("memory").replica;
+        } else {
+            self.note_what_was_written_again(counter);
+        }
+        done
+    }
+
+    /// A replica that finds out that its clock was wrong writes again what that spoiled.
+    fn note_what_was_written_again(&mut self, before: u64) {
+        let head = self.victim.head().expect("memory");
+        let new = before + 1..=head.counter;
+        if new.is_empty() {
+            return;
+        }
+        for counter in new.clone() {
+            let dot = Dot::new(head.replica, counter);
+            self.written.insert(dot, cells_of(&mut self.victim, dot));
+        }
+        if self.role == Role::Guarded {
+            let now = self.forbidden();
+            let old = core::mem::replace(&mut self.untouchable, now.clone());
+            for (address, document) in now {
+                let others =
+                    document.select(|dot| dot.replica != head.replica || !new.contains(&dot.counter));
+                let known = old.iter().find(|(known, _)| *known == address);
+                let mut known = known.map(|(_, document)| document.clone()).unwrap_or_default();
+                assert!(!known.merge(others), "the adversary wrote what it may not write, in {address:?}");
+            }
+        }
+    }
+
+    fn rejected(&mut self) -> BTreeSet<Dot> {
+        self.victim.rejected().expect("memory").into_iter().map(|rejected| rejected.dot).collect()
     }
 
     /// Everything that both say is passed on, up to a number of messages; true when they came to rest.
@@ -223,8 +347,11 @@ impl<'i> World<'i> {
 
     /// True when the victim said something.
     fn hear_victim(&mut self) -> bool {
-        match self.link.hear_victim(&mut self.victim, &mut self.peer, self.now_ms) {
+        let heard =
+            self.watching(|world| world.link.hear_victim(&mut world.victim, &mut world.peer, world.now_ms));
+        match heard {
             Ok(Some(message)) => {
+                self.reached.said(&message);
                 if self.role == Role::Guarded {
                     let marker = self.marker.as_bytes();
                     let told = message.windows(marker.len()).any(|window| window == marker);
@@ -237,9 +364,20 @@ impl<'i> World<'i> {
     }
 
     fn give(&mut self, body: &[u8]) {
-        let _ = self.link.give(&mut self.victim, body, self.now_ms);
+        let given = self.watching(|world| world.link.give(&mut world.victim, body, world.now_ms));
+        if given.is_ok() {
+            self.reached.taken(body);
+        }
         while let Some(event) = self.link.at_victim.poll_event() {
             drop(event);
+        }
+    }
+
+    /// The victim says something that the peer does not hear.
+    fn hold_back(&mut self) {
+        let said = self.watching(|world| world.link.hold_back(&mut world.victim, world.now_ms));
+        if let Ok(Some(message)) = said {
+            self.reached.said(&message);
         }
     }
 
@@ -284,8 +422,18 @@ impl<'i> World<'i> {
     }
 
     fn peer_commits(&mut self) {
-        let Self { peer, input, now_ms, .. } = self;
-        let _ = peer.commit(*now_ms, Durability::Visible, |tx| {
+        self.peer_commits_at(self.now_ms);
+    }
+
+    /// Its clock is wrong.
+    fn peer_commits_in_the_future(&mut self) {
+        let ahead_ms = [30_000, 90_000, 3_600_000, 1 << 40][self.input.below(4)];
+        self.peer_commits_at(self.now_ms.saturating_add(ahead_ms));
+    }
+
+    fn peer_commits_at(&mut self, now_ms: u64) {
+        let Self { peer, input, .. } = self;
+        let _ = peer.commit(now_ms, Durability::Visible, |tx| {
             for _ in 0..=input.below(3) {
                 let address = hostile::address(input);
                 edit_once(&mut tx.document(address.collection, address.id)?, input)?;
@@ -323,7 +471,46 @@ impl<'i> World<'i> {
         if at < message.len() {
             message[at] ^= 1 << self.input.below(8);
         }
-        let _ = self.link.give_as_is(&mut self.victim, &message, self.now_ms);
+        let _ = self.watching(|world| world.link.give_as_is(&mut world.victim, &message, world.now_ms));
+    }
+
+    /// Sums and differences, made up.
+    fn reconcile(&mut self, action: usize) {
+        let body = match action {
+            24 if self.input.flag() => forged::sketch(&mut self.input, &mut self.victim),
+            24 => forged::sketch(&mut self.input, &mut self.peer),
+            25 => forged::more(&mut self.input),
+            26 => forged::differ(&mut self.input),
+            _ => forged::held(&mut self.input),
+        };
+        self.give(&body);
+    }
+
+    /// Cells in fewer bytes.
+    fn pack(&mut self) {
+        let batch = hostile::batch(&mut self.input);
+        let cells = match self.input.below(4) {
+            0 => wire::checkpoint(self.input.number(), self.root(), &hostile::dots(&mut self.input), &batch),
+            1 => wire::push(self.input.number(), self.input.number(), &[], &batch),
+            2 => [&[kind::PUSH_OWN], &batch[..]].concat(),
+            _ => [&[kind::CHUNK], &batch[..]].concat(),
+        };
+        let body = forged::packed(&mut self.input, &cells);
+        self.give(&body);
+    }
+
+    /// Who is who, and what is remembered of whom.
+    fn speak_of_identity(&mut self) {
+        let (victim, of_victim) = self.victim.introduction().expect("memory");
+        let (peer, of_peer) = self.peer.introduction().expect("memory");
+        let body = match self.input.below(3) {
+            0 | 1 => forged::want(&mut self.input, &victim, &of_victim),
+            _ => {
+                let runs = if self.input.flag() { of_victim } else { of_peer };
+                forged::restart(&mut self.input, &victim, &peer, &runs)
+            }
+        };
+        self.give(&body);
     }
 
     fn root(&mut self) -> Fingerprint {
@@ -372,9 +559,17 @@ impl<'i> World<'i> {
         match self.input.below(5) {
             // The peer's device is backed up, and restored.
             0 => self.backup = copy(&mut self.peer),
-            1 => self.peer = copy(&mut self.backup),
+            1 => {
+                self.peer = copy(&mut self.backup);
+                if self.heals {
+                    self.peer.begin_run(fresh);
+                }
+            }
             2 => self.peer.renew_identity(ReplicaId::from_u64(fresh), Life(fresh)).expect("memory"),
-            3 => self.victim.renew_identity(ReplicaId::from_u64(fresh), Life(fresh)).expect("memory"),
+            3 => {
+                self.victim.renew_identity(ReplicaId::from_u64(fresh), Life(fresh)).expect("memory");
+                self.input.victim = ReplicaId::from_u64(fresh);
+            }
             _ => {
                 if let Some(other) = &mut self.other {
                     core::mem::swap(other, &mut self.link);
@@ -389,16 +584,44 @@ impl<'i> World<'i> {
         self.link.at_victim.expire(self.now_ms);
     }
 
+    /// Whatever others wrote, at whatever time: what is written here now shows.
+    fn write_everywhere(&mut self) {
+        for collection in COLLECTIONS {
+            for id in (1..=3).map(DocumentId::from_u64) {
+                let mut dot = None;
+                self.commit(|tx| {
+                    tx.document(collection, id)?.set("x", "written last")?;
+                    dot = Some(());
+                    Ok(())
+                });
+                let head = self.victim.head().expect("memory");
+                // At the end of all epochs nothing can be written over.
+                if !self.written.contains_key(&Dot::new(head.replica, head.counter)) || dot.is_none() {
+                    continue;
+                }
+                let view = self.victim.read(collection, id).expect("memory");
+                assert_eq!(
+                    view.get("x").expect("no manual field").as_deref(),
+                    Some(&"written last".into()),
+                    "what was written last does not show in {collection:?} {id:?}"
+                );
+            }
+        }
+    }
+
     /// Somebody syncs with the victim as if nothing had been.
     fn meet_third(&mut self) {
         // For a follower, who has one server only, that is one too many.
         self.honest = false;
         let nonces = [self.fresh(), self.fresh()];
-        let (mut mine, mut theirs) = self.role.trusted(nonces, self.now_ms);
-        let third = &mut self.third;
-        pump(&mut theirs, third, &mut mine, &mut self.victim, self.now_ms).expect("an honest sync");
+        let configs = [config(nonces[0], self.spare()), config(nonces[1], None)];
+        let (mut mine, mut theirs) = self.role.trusted(configs, self.now_ms);
+        self.watching(|world| {
+            pump(&mut theirs, &mut world.third, &mut mine, &mut world.victim, world.now_ms)
+                .expect("an honest sync");
+        });
         assert!(mine.is_settled() && theirs.is_settled(), "an honest sync comes to its end");
-        let roots = [&mut self.victim, third].map(|replica| replica.head().expect("memory").root);
+        let roots = [&mut self.victim, &mut self.third].map(|replica| replica.head().expect("memory").root);
         assert_eq!(roots[0], roots[1], "an honest sync makes them equal");
     }
 
@@ -422,6 +645,13 @@ impl<'i> World<'i> {
                 let _ = view.to_value();
             }
         }
+        if self.keeps_time {
+            // It looks at what is due once a second.
+            self.now_ms = self.now_ms.saturating_add(1_000);
+            self.victim.tick(self.now_ms).expect("memory");
+            self.reached.parked += u32::from(self.victim.parked_count().expect("memory") > 0);
+        }
+        nothing_is_withheld_without_a_reason(&mut self.victim);
     }
 }
 
@@ -429,4 +659,31 @@ fn copy(replica: &mut Memory) -> Memory {
     let mut copy = Replica::new(replica.store_mut().clone());
     copy.declare(declared());
     copy
+}
+
+impl Reached {
+    /// A body that was taken.
+    fn taken(&mut self, body: &[u8]) {
+        let first = |body: &[u8]| body.first().copied().unwrap_or_default();
+        *self.taken.entry(first(body)).or_default() += 1;
+        if first(body) == kind::PACKED {
+            *self.taken.entry(first(&wire::unpacked(body))).or_default() += 1;
+        }
+    }
+
+    fn said(&mut self, message: &[u8]) {
+        let within = wire::unpacked(wire::body(message));
+        *self.said.entry(within.first().copied().unwrap_or_default()).or_default() += 1;
+    }
+
+    /// Adds what another input reached.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [(&mut self.taken, &other.taken), (&mut self.said, &other.said)] {
+            for (kind, count) in theirs {
+                *mine.entry(*kind).or_default() += count;
+            }
+        }
+        self.healed += other.healed;
+        self.parked += other.parked;
+    }
 }

@@ -5,7 +5,8 @@ use std::hash::Hasher as _;
 
 use crdt_core::Namespace;
 use crdt_core::codec::{put_signed, put_unsigned};
-use crdt_core::{Dot, Fingerprint};
+use crdt_core::reconcile::{Estimate, Slot, Symbol};
+use crdt_core::{Dot, Fingerprint, Holding, Life, ReplicaId, Trail};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use siphasher::sip::SipHasher24;
@@ -26,6 +27,12 @@ pub mod kind {
     pub const REFUSED: u8 = 12;
     pub const HEARD: u8 = 13;
     pub const ACK_REFUSED: u8 = 14;
+    pub const SKETCH: u8 = 15;
+    pub const MORE: u8 = 16;
+    pub const DIFFER: u8 = 17;
+    pub const HELD: u8 = 18;
+    pub const RESTART: u8 = 19;
+    pub const PACKED: u8 = 20;
 }
 
 /// Where a hello has the number that was drawn for the session.
@@ -111,14 +118,168 @@ pub fn put_dots(out: &mut Vec<u8>, dots: &[Dot]) {
     }
 }
 
+/// Appends the runs of a life.
+pub fn put_trail(out: &mut Vec<u8>, trail: &Trail) {
+    put_unsigned(out, trail.number);
+    put_unsigned(out, trail.runs.len() as u64);
+    trail.runs.iter().for_each(|run| out.extend_from_slice(&run.to_le_bytes()));
+}
+
+/// What a Hello and a Restart say of a replica.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub replica: ReplicaId,
+    pub life: Life,
+    pub root: Fingerprint,
+    pub sequence: u64,
+    pub trail: Trail,
+}
+
+/// The body of a Hello.
+pub fn hello(namespace: &Namespace, said: &Said, nonce: u64, now_ms: u64, durable: bool) -> Vec<u8> {
+    let mut body = vec![kind::HELLO, b'r', b'j', 1];
+    body.extend_from_slice(namespace.id());
+    body.extend_from_slice(said.replica.as_bytes());
+    body.extend_from_slice(&said.life.0.to_le_bytes());
+    body.extend_from_slice(&nonce.to_le_bytes());
+    body.extend_from_slice(&said.root.0.to_le_bytes());
+    put_unsigned(&mut body, said.sequence);
+    put_unsigned(&mut body, now_ms);
+    body.push(durable.into());
+    put_trail(&mut body, &said.trail);
+    body
+}
+
+/// The body of a Restart.
+pub fn restart(said: &Said) -> Vec<u8> {
+    let mut body = vec![kind::RESTART];
+    body.extend_from_slice(said.replica.as_bytes());
+    body.extend_from_slice(&said.life.0.to_le_bytes());
+    body.extend_from_slice(&said.root.0.to_le_bytes());
+    put_unsigned(&mut body, said.sequence);
+    put_trail(&mut body, &said.trail);
+    body
+}
+
+/// How a Want asks.
+pub mod by {
+    pub const CURSOR: u8 = 0;
+    pub const RECONCILING: u8 = 1;
+    pub const SUSPICION: u8 = 2;
+}
+
 /// The body of a Want.
-pub fn want(cursor: u64, seen_of_you: u64, seen: Option<&[Dot]>) -> Vec<u8> {
+pub fn want(cursor: u64, seen_of_you: u64, memory: &crdt_core::Memory, by: u8) -> Vec<u8> {
     let mut body = vec![kind::WANT];
     put_unsigned(&mut body, cursor);
     put_unsigned(&mut body, seen_of_you);
-    body.push(seen.is_some().into());
-    put_dots(&mut body, seen.unwrap_or_default());
+    put_trail(&mut body, &memory.trail);
+    put_unsigned(&mut body, memory.claimed);
+    put_unsigned(&mut body, memory.cursor);
+    body.push(by);
     body
+}
+
+/// The body of a Sketch.
+pub fn sketch(
+    [round, salt, total]: [u64; 3],
+    estimate: Option<&[u8; Estimate::BYTES]>,
+    symbols: &[[u8; Symbol::BYTES]],
+) -> Vec<u8> {
+    let mut body = vec![kind::SKETCH];
+    for number in [round, salt, total] {
+        put_unsigned(&mut body, number);
+    }
+    body.push(estimate.is_some().into());
+    body.extend(estimate.into_iter().flatten());
+    body.extend(symbols.iter().flatten());
+    body
+}
+
+/// The body of a More.
+pub fn more(round: u64, salt: u64, total: u64) -> Vec<u8> {
+    let mut body = vec![kind::MORE];
+    for number in [round, salt, total] {
+        put_unsigned(&mut body, number);
+    }
+    body
+}
+
+/// The body of a Differ. The slots ascend.
+pub fn differ(round: u64, last: bool, slots: &[Slot], holdings: &[Holding]) -> Vec<u8> {
+    let mut body = vec![kind::DIFFER];
+    put_unsigned(&mut body, round);
+    body.push(last.into());
+    put_unsigned(&mut body, slots.len() as u64);
+    let mut before = 0;
+    for slot in slots {
+        put_unsigned(&mut body, u64::from(*slot - before));
+        before = *slot;
+    }
+    put_holdings(&mut body, holdings);
+    body
+}
+
+/// The body of a Held.
+pub fn held(round: u64, last: bool, holdings: &[Holding]) -> Vec<u8> {
+    let mut body = vec![kind::HELD];
+    put_unsigned(&mut body, round);
+    body.push(last.into());
+    put_unsigned(&mut body, holdings.len() as u64);
+    put_holdings(&mut body, holdings);
+    body
+}
+
+fn put_holdings(out: &mut Vec<u8>, holdings: &[Holding]) {
+    let dots = |holding: &Holding| match holding {
+        Holding::Document { dots, .. } => dots.clone(),
+        _ => Vec::new(),
+    };
+    let mut replicas: Vec<ReplicaId> = holdings.iter().flat_map(dots).map(|dot| dot.replica).collect();
+    replicas.sort_unstable();
+    replicas.dedup();
+    put_unsigned(out, replicas.len() as u64);
+    for replica in &replicas {
+        out.extend_from_slice(replica.as_bytes());
+    }
+    for holding in holdings {
+        match holding {
+            Holding::Nothing => out.push(0),
+            Holding::Something => out.push(1),
+            Holding::Document { check, dots } => {
+                put_unsigned(out, dots.len() as u64 + 1);
+                out.push(*check);
+                for dot in dots {
+                    let number = replicas.binary_search(&dot.replica).expect("collected above");
+                    put_unsigned(out, number as u64);
+                    put_unsigned(out, dot.counter);
+                }
+            }
+        }
+    }
+}
+
+/// The body of a Packed: so many bytes, they say, are in this block.
+pub fn packed(length: u64, block: &[u8]) -> Vec<u8> {
+    let mut body = vec![kind::PACKED];
+    put_unsigned(&mut body, length);
+    body.extend_from_slice(block);
+    body
+}
+
+/// A body that is packed as it should be.
+pub fn pack(body: &[u8]) -> Vec<u8> {
+    packed(body.len() as u64, &lz4_flex::block::compress(body))
+}
+
+/// What a packed body holds; another body is as it is.
+pub fn unpacked(body: &[u8]) -> Vec<u8> {
+    if body.first() != Some(&kind::PACKED) {
+        return body.to_vec();
+    }
+    let mut reader = crdt_core::codec::Reader::new(&body[1..]);
+    let length = reader.unsigned("a length").ok().and_then(|length| usize::try_from(length).ok());
+    lz4_flex::block::decompress(reader.rest(), length.unwrap_or_default()).unwrap_or_default()
 }
 
 /// The body of a Checkpoint.

@@ -18,6 +18,8 @@ struct Failing {
     store: MemoryStore,
     /// Calls until the one that fails.
     left: Option<u32>,
+    /// The writing transactions that were begun, and whether they had to be durable.
+    durable: Vec<bool>,
 }
 
 impl Failing {
@@ -38,6 +40,9 @@ impl Failing {
 
 impl Store for Failing {
     fn begin(&mut self, access: Access, durability: Durability) -> Result<(), StoreError> {
+        if access == Access::Write {
+            self.durable.push(durability == Durability::Durable);
+        }
         self.call()?.begin(access, durability)
     }
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -154,7 +159,7 @@ fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
     let mut a = replica(1);
     (0..documents)
         .for_each(|n| set(&mut a, n, n + ahead_ms, "title", &"long enough for several chunks ".repeat(200)));
-    let mut b = Replica::new(Failing { store: replica(2).into_store(), left: None });
+    let mut b = Replica::new(Failing { store: replica(2).into_store(), left: None, durable: Vec::new() });
     b.keep_time(ReceiveBound::default());
     let (mut at_a, mut at_b) =
         (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
@@ -204,7 +209,7 @@ fn heals_with_failure(fails_at: u32, copy: bool) -> bool {
         other.begin_run(3);
         edit(&mut other, 3, 15, |task| task.set("title", "of the other copy").unwrap());
     }
-    let mut b = support::declared_over(Failing { store: backup, left: None });
+    let mut b = support::declared_over(Failing { store: backup, left: None, durable: Vec::new() });
     b.begin_run(2);
     edit(&mut b, 1, 20, |task| task.increment("votes", 100).unwrap());
     let (mut at_other, mut at_b) = (Session::new(config(3), START_MS), Session::new(config(4), START_MS));
@@ -263,4 +268,22 @@ fn a_failure_at_any_call_is_retried_while_all_is_parked() {
     const DAY_MS: u64 = 86_400_000;
     let failed = (0..10_000).take_while(|fails_at| exchange_with_failure(*fails_at, 8, DAY_MS)).count();
     assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
+}
+
+/// A run that a power failure takes back after a peer has heard of it would look like that of another copy.
+#[test]
+fn a_run_is_durable_before_a_peer_hears_of_it() {
+    for commits in [false, true] {
+        let store = Failing { store: replica(2).into_store(), left: None, durable: Vec::new() };
+        let mut b = support::declared_over(store);
+        b.begin_run(7);
+        if commits {
+            // Comes with the run, and need not be durable.
+            edit(&mut b, 1, 0, |task| task.set("title", "first").unwrap());
+        }
+        assert!(!b.store_mut().durable.contains(&true), "nothing had to be");
+        let mut session = Session::new(Config::new(1), START_MS);
+        assert!(session.transmit(&mut b, START_MS).unwrap().is_some(), "the hello");
+        assert!(b.store_mut().durable.contains(&true), "commits: {commits}");
+    }
 }

@@ -71,6 +71,13 @@ impl Met {
             _ => None,
         })
     }
+
+    /// How often a side was brought level: once, if nothing left before the other one healed.
+    fn checkpoints(&self, side: usize) -> usize {
+        let checkpoint =
+            |event: &&SessionEvent| matches!(event, SessionEvent::Applied { checkpoint: true, .. });
+        self.events[side].iter().filter(checkpoint).count()
+    }
 }
 
 fn spare(number: u64) -> Spare {
@@ -582,4 +589,114 @@ fn a_reset_since_the_fork_resets_what_it_saw() {
         });
         assert_eq!(shown(&mut a, 1).counter("votes"), 10, "{changes_before}");
     }
+}
+
+/// The cursor of a peer can stand at a position that only what it sent itself had taken, when a file is set back: the next
+/// own change takes the same position again, and no own dot was lost or used twice.
+#[test]
+fn a_position_of_the_change_order_that_is_used_twice_hides_nothing() {
+    let (mut a, backup, mut hub) = with_backup(|a| at(a, 1, 0, |task| task.set("title", "first").unwrap()));
+    at(&mut hub, 2, 10, |task| task.set("title", "from the hub").unwrap());
+    meet(&mut a, &mut hub, 2);
+    let position = a.head().unwrap().sequence;
+    let mut a = over(backup, 77);
+    at(&mut a, 3, 20, |task| task.set("title", "since").unwrap());
+    assert_eq!(a.head().unwrap().sequence, position, "the same position of the same life");
+    let met = meet(&mut a, &mut hub, 3);
+    assert_eq!(met.renewed(0), Some((1, false)), "{:?}", met.events);
+    assert_eq!(met.checkpoints(1), 1, "{:?}", met.events);
+    assert_eq!(texts(&mut hub, 3, "title"), ["since"]);
+    assert_eq!(texts(&mut a, 2, "title"), ["from the hub"]);
+}
+
+/// What was long under way in a session of before the rollback moves the cursor after another session has begun: it is
+/// remembered as of the run in which it was said.
+#[test]
+fn what_comes_late_is_of_the_run_in_which_it_was_said() {
+    let (mut a, backup, mut hub) = with_backup(|_| {});
+    let mut at_a = Session::new(Config::new(90).spare(spare(900)), START_MS);
+    let mut at_hub = Session::new(Config::new(91).spare(spare(901)), START_MS);
+    pump(&mut at_a, &mut a, &mut at_hub, &mut hub, START_MS).unwrap();
+    at(&mut a, 1, 10, |task| task.set("title", "late").unwrap());
+    let late = at_a.transmit(&mut a, START_MS).unwrap().unwrap();
+    let mut a = over(backup, 77);
+    let mut next_at_a = Session::new(Config::new(92).spare(spare(902)), START_MS);
+    let mut next_at_hub = Session::new(Config::new(93).spare(spare(903)), START_MS);
+    pump(&mut next_at_a, &mut a, &mut next_at_hub, &mut hub, START_MS).unwrap();
+    at_hub.receive(&mut hub, &late, START_MS).unwrap();
+    let mut third = fresh(3);
+    at(&mut third, 2, 20, |task| task.set("title", "of a third").unwrap());
+    meet(&mut a, &mut third, 4);
+    at(&mut a, 3, 30, |task| task.set("title", "since").unwrap());
+    let met = meet(&mut a, &mut hub, 5);
+    assert_eq!(met.renewed(0), Some((1, false)), "{:?}", met.events);
+    assert_eq!(met.checkpoints(1), 1, "{:?}", met.events);
+    for (id, title) in [(1, "late"), (2, "of a third"), (3, "since")] {
+        assert_eq!(texts(&mut hub, id, "title"), [title]);
+    }
+}
+
+/// Of two copies that were made before the first run neither has a run of the other's. That somebody has acknowledged what
+/// one has written since says nothing of where they parted.
+#[test]
+fn copies_without_a_common_run_have_nothing_since_in_common() {
+    let image = Replica::new(fresh(1).store_mut().clone()).into_store();
+    let (mut one, mut other) = (over(image.clone(), 50), over(image, 51));
+    let (mut hub, mut third) = (fresh(2), fresh(3));
+    at(&mut one, 1, 10, |task| task.add_to("tags", "one").unwrap());
+    at(&mut other, 1, 11, |task| task.set("title", "other").unwrap());
+    meet(&mut one, &mut hub, 1);
+    meet(&mut other, &mut third, 2);
+    let met = meet(&mut other, &mut hub, 3);
+    assert_eq!(met.renewed(0).map(|(reissued, _)| reissued), Some(1), "{:?}", met.events);
+    assert_eq!(texts(&mut hub, 1, "title"), ["other"]);
+    assert_eq!(shown(&mut other, 1).elements("tags").count(), 1);
+}
+
+/// The content of an own transaction that comes in differs from what was written here: it was written after the fork, also
+/// where a peer has acknowledged it.
+#[test]
+fn a_transaction_that_comes_in_with_other_content_is_issued_again() {
+    let (mut a, backup, mut hub) = with_backup(|_| {});
+    at(&mut a, 1, 10, |task| task.set("title", "lost").unwrap());
+    meet(&mut a, &mut hub, 2);
+    let (mut third, mut fourth) = (fresh(3), fresh(4));
+    meet(&mut third, &mut hub, 3);
+    let mut a = over(backup, 77);
+    at(&mut a, 2, 20, |task| task.set("title", "since").unwrap());
+    meet(&mut a, &mut fourth, 4);
+    let met = meet(&mut a, &mut third, 5);
+    assert_eq!(met.renewed(0).map(|(reissued, _)| reissued), Some(1), "{:?}", met.events);
+    assert_eq!(
+        (texts(&mut a, 1, "title"), texts(&mut third, 2, "title")),
+        (vec!["lost".into()], vec!["since".into()])
+    );
+}
+
+/// As when a backup is put in the place of a file that a process has open. The number of its own changes that the session
+/// had counted was greater than that of the store, and the difference was sent.
+#[test]
+fn a_store_that_is_set_back_under_an_open_session_ends_it() {
+    let (mut a, mut b, mut other) = (fresh(1), fresh(2), fresh(3));
+    at(&mut a, 1, 0, |task| task.set("title", "first").unwrap());
+    for n in 0..5 {
+        at(&mut other, 5 + n, n, |task| task.set("title", "from elsewhere").unwrap());
+    }
+    let (mut at_a, mut at_b) =
+        (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    let backup = a.store_mut().clone();
+    at(&mut a, 2, 10, |task| task.set("title", "lost").unwrap());
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    let mut a = over(backup, 77);
+    meet(&mut a, &mut other, 1);
+    for n in 0..3 {
+        at(&mut other, 15 + n, 20 + n, |task| task.set("title", "from elsewhere").unwrap());
+        meet(&mut a, &mut other, 2 + n);
+    }
+    let told = at_a.transmit(&mut a, START_MS);
+    assert!(matches!(told, Err(SessionError::Forked)), "{told:?}");
+    assert!(at_a.ended().is_some() && at_a.transmit(&mut a, START_MS).unwrap().is_none());
+    // The next session heals it.
+    assert!(meet(&mut a, &mut b, 10).renewed(0).is_some());
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use crdt_core::codec::{Dictionary, Reader, decode_batch, encode_batch};
 use crdt_core::{
-    Access, Address, Change, ChangeKind, CommitError, Document, DocumentId, Durability, EditError,
-    Fingerprint, Limits, Meeting, Namespace, Position, Replica, SessionEnd, Spare, Store as _, Trail,
-    TransactionError, VersionVector,
+    Access, Address, Arrival, Change, ChangeKind, CommitError, Document, DocumentId, Durability, EditError,
+    Fingerprint, Limits, Namespace, Position, Replica, Spare, Store as _, Trail, TransactionError,
+    VersionVector,
 };
 use sync_protocol::{Config, Session, SessionError};
 
@@ -184,22 +184,8 @@ impl Machine for Library {
     fn apply(&mut self, checkpoint: &Checkpoint<Vec<u8>>) -> Answer<bool> {
         let context =
             checkpoint.context.iter().map(|(replica, counter)| crdt_core::Dot::new(*replica, *counter));
-        let life = checkpoint.from.life;
-        self.replica
-            .met(
-                life,
-                0,
-                Meeting {
-                    replica: checkpoint.from.replica,
-                    durable: true,
-                    offset_ms: 0,
-                    sequence: checkpoint.cursor,
-                    trail: checkpoint.trail.clone(),
-                    now_ms: START_MS,
-                },
-            )
-            .map_err(say)?;
-        let applied = self.replica.apply(crdt_core::Checkpoint {
+        let arrival = Arrival { trail: checkpoint.trail.clone(), ..Arrival::default() };
+        let arrived = crdt_core::Checkpoint {
             scope: 0,
             session: 0,
             peer: checkpoint.from.life,
@@ -207,9 +193,8 @@ impl Machine for Library {
             cursor: checkpoint.cursor,
             context: context.collect(),
             documents: decoded(&checkpoint.batch)?,
-        });
-        self.replica.parted(life, 0, SessionEnd::Closed, START_MS).map_err(say)?;
-        let applied = applied.map_err(say)?;
+        };
+        let applied = self.replica.apply_arrived(arrived, None, &arrival).map_err(say)?;
         if self.has_staged(checkpoint.from)? {
             return Err("what was staged is still there after its checkpoint".into());
         }

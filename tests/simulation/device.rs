@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use crdt_core::{
-    Access, CommitError, Document, DocumentId, Durability, EditError, Head, Life, Name, Namespace, Replica,
-    ReplicaId, Stamp, Store as _, StoreError, TransactionError,
+    Access, Address, CommitError, Document, DocumentId, DocumentView, Durability, EditError, Head, Life,
+    Name, Namespace, ReceiveBound, Replica, ReplicaId, Stamp, Store as _, StoreError, TransactionError,
 };
 
-use crate::checker::Sight;
+use crate::checker::{Name as Named, Sight};
 use crate::disk::{Disk, Image};
 use crate::planted::{Bug, Planted};
 use crate::plot::{Cast, Commit, true_ms};
+use crate::random::Random;
 use crate::translate::{collection, shown, within};
-use crate::words::{Doc, Outcome, Schema, Shown, Vector};
+use crate::words::{COLLECTIONS, Doc, Outcome, Schema, Shown, Vector};
 
 /// The collection in which every transaction creates a document that bears its number, so that what a device shows says
 /// which transactions it shows, whatever its books say.
@@ -37,6 +38,8 @@ pub struct Device {
     pub copy: Option<(Image, PathBuf)>,
     bug: Option<Bug>,
     may_crash: bool,
+    /// The last transaction that it made by the app's wish, or that was heard of.
+    last: (ReplicaId, u64),
 }
 
 /// A clock that may be wrong.
@@ -106,6 +109,7 @@ impl Device {
             copy: None,
             bug,
             may_crash,
+            last: (ReplicaId::from_u64(number), 0),
         };
         if !cast.clone {
             let in_file = path.is_some();
@@ -127,11 +131,12 @@ impl Device {
     /// Opens the store as an app does.
     fn open(&mut self, store: Planted) {
         let mut replica = Replica::new(store);
+        replica.keep_time(ReceiveBound::default());
         for (name, declared) in &self.schema.collections {
             replica.declare(collection(name, declared));
         }
-        // No two openings of a history have the same number.
-        replica.begin_run(self.number << 32 | self.run);
+        // No two openings of a history have the same number; and as peers are told of some bits only, all have to differ.
+        replica.begin_run(Random::new(self.number << 32 | self.run).next());
         self.replica = Some(replica);
     }
 
@@ -140,6 +145,7 @@ impl Device {
         let now_ms = self.clock.shows(at_ms);
         let replica = self.replica.as_mut().expect("the device is up");
         replica.store_mut().now_ms = now_ms;
+        replica.tick(now_ms).expect("the disk of the simulation does not fail");
         replica
     }
 
@@ -177,7 +183,33 @@ impl Device {
         let dot = committed.dot.ok_or("a transaction that created a document has no dot")?;
         let stamp = stamp_of(replica.read(JOURNAL, DocumentId::from_u64(number)).map_err(say)?.state());
         let stamp = stamp.ok_or("what was just written is not there")?;
+        self.last = (dot.replica, dot.counter);
         Ok(Some(Written { outcomes: committed.value, dot: (dot.replica, dot.counter), stamp }))
+    }
+
+    /// The documents in which the library has written by itself since that was asked last: what a wrong clock spoiled.
+    pub fn issued(&mut self, at_ms: u64) -> Result<Vec<Doc>, Failed> {
+        let head = self.head(at_ms)?;
+        let (replica, last) = std::mem::replace(&mut self.last, (head.replica, head.counter));
+        if head.replica != replica || head.counter <= last {
+            return Ok(Vec::new());
+        }
+        let store = self.replica(at_ms).store_mut();
+        store.begin(Access::Read, Durability::Visible).map_err(say)?;
+        let documents = store.documents_after(None, usize::MAX);
+        store.rollback();
+        let mut issued = Vec::new();
+        for (address, state) in documents.map_err(say)? {
+            let mut any = false;
+            state.visit(&mut |_, cell| {
+                let dot = cell.set_by().dot();
+                any |= dot.replica == replica && dot.counter > last;
+            });
+            if any {
+                issued.push(doc_of(&address));
+            }
+        }
+        Ok(issued)
     }
 
     /// What it says of itself.
@@ -191,37 +223,49 @@ impl Device {
         let replica = self.replica(at_ms);
         let entries = replica.list(JOURNAL, None, usize::MAX).map_err(say)?;
         let journal: Vec<usize> = entries.iter().map(|(id, _)| number_of(*id)).collect();
-        let mut withheld = stored_entries(replica.store_mut()).map_err(say)?;
+        let (mut withheld, names) = stored_names(replica.store_mut()).map_err(say)?;
+        withheld.dedup();
         withheld.retain(|number| !journal.contains(number));
         let claims: Vector =
             replica.seen().map_err(say)?.iter().map(|dot| (dot.replica, dot.counter)).collect();
         let loads = replica.loading().map_err(say)?.is_some();
         let head = replica.head().map_err(say)?;
+        let believed_ms = replica.now_ms().unwrap_or(now_ms);
         Ok(Sight {
             journal,
             withheld,
-            clock_ms: now_ms.min(true_ms(at_ms)),
+            names,
+            clock_ms: believed_ms.min(now_ms).min(true_ms(at_ms)),
+            wrong_ms: believed_ms.abs_diff(true_ms(at_ms)),
             claims,
             loads,
             replica: head.replica,
             sequence: head.sequence,
             root: head.root,
             documents: None,
+            hidden: Vec::new(),
         })
     }
 
     /// The same, and all documents.
     pub fn whole_sight(&mut self, docs: &[Doc], at_ms: u64) -> Result<Sight, Failed> {
         let sight = self.sight(at_ms)?;
-        let documents = docs.iter().map(|doc| Ok((*doc, self.shown(*doc, at_ms)?)));
-        let documents = documents.collect::<Result<_, Failed>>()?;
-        Ok(Sight { documents: Some(documents), ..sight })
+        let (mut documents, mut hidden) = (Vec::new(), Vec::new());
+        for doc in docs {
+            let view = self.view(*doc, at_ms)?;
+            documents.push((*doc, shown(view.fields(), &[])));
+            hidden.extend(view.withheld().iter().map(|withheld| (*doc, withheld.by.stamp)));
+        }
+        Ok(Sight { documents: Some(documents), hidden, ..sight })
     }
 
     /// All that it shows of a document.
     pub fn shown(&mut self, doc: Doc, at_ms: u64) -> Result<Shown, Failed> {
-        let view = self.replica(at_ms).read(doc.collection, DocumentId::from_u64(doc.id)).map_err(say)?;
-        Ok(shown(view.fields(), &[]))
+        Ok(shown(self.view(doc, at_ms)?.fields(), &[]))
+    }
+
+    fn view(&mut self, doc: Doc, at_ms: u64) -> Result<DocumentView, Failed> {
+        self.replica(at_ms).read(doc.collection, DocumentId::from_u64(doc.id)).map_err(say)
     }
 
     /// The process ends, and what was not durable is gone.
@@ -286,17 +330,37 @@ impl Device {
     }
 }
 
+fn doc_of(address: &Address) -> Doc {
+    let known = COLLECTIONS.into_iter().find(|collection| *collection == &*address.collection);
+    let [.., a, b, c, d, e, f, g, h] = *address.id.as_bytes();
+    Doc { collection: known.unwrap_or(JOURNAL), id: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
+}
+
 fn number_of(entry: DocumentId) -> usize {
     let [.., a, b] = *entry.as_bytes();
     usize::from(u16::from_be_bytes([a, b]))
 }
 
-/// The numbers in the journal as it is stored, whatever is shown of it.
-fn stored_entries(store: &mut Planted) -> Result<Vec<usize>, StoreError> {
+/// Numbers in the journal, and numbers with dots.
+type Entries = (Vec<usize>, Vec<(usize, Named)>);
+
+/// The numbers in the journal as it is stored, whatever is shown of it, and those with the dots under which they are there. A
+/// dot of a later epoch may be one of the library's own, which writes again what several transactions wrote.
+fn stored_names(store: &mut Planted) -> Result<Entries, StoreError> {
     store.begin(Access::Read, Durability::Visible)?;
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
-    Ok(entries?.iter().filter(|(_, state)| !state.is_empty()).map(|(id, _)| number_of(*id)).collect())
+    let (mut numbers, mut names) = (Vec::new(), Vec::new());
+    for (id, state) in entries? {
+        numbers.push(number_of(id));
+        state.visit(&mut |_, cell| {
+            let dot = cell.set_by().dot();
+            if cell.set_by().stamp.epoch == 0 {
+                names.push((number_of(id), (dot.replica, dot.counter)));
+            }
+        });
+    }
+    Ok((numbers, names))
 }
 
 /// The stamp of the change that set the first cell of a document.

@@ -1,8 +1,8 @@
 //! How a history ends: the faults stop, everybody who is left meets until all is quiet, and everything is looked at.
 
-use crdt_core::Value;
+use crdt_core::{ReplicaId, Value};
 
-use crate::checker::{Checked, Promise, Violation};
+use crate::checker::{BOUND_MS, Checked, Promise, Violation};
 use crate::oracle::Seen;
 use crate::plot::{Commit, Meet, Weather, Who};
 use crate::random::Random;
@@ -14,6 +14,9 @@ const ROUNDS: usize = 4;
 
 /// Longer than any session waits for an answer.
 const MEETING_MS: u64 = 60_000;
+
+/// After so long, what somebody's clock said counts no more.
+const FORGOTTEN_MS: u64 = 25 * 60 * 60 * 1_000;
 
 /// More than clocks that are right may differ by.
 const BETWEEN_WRITES_MS: u64 = 600_000;
@@ -47,12 +50,22 @@ fn all_become_equal(
 ) -> Checked {
     for round in 0.. {
         everybody_meets(world, left, random)?;
-        if is_quiet(world, left)? {
+        let misled = misled(world, left)?;
+        if misled.is_empty() && is_quiet(world, left)? && !copies_meet(world, left, random)? {
             break;
         }
         if round == ROUNDS {
             let what = format!("after {ROUNDS} rounds in which all met, not all are equal");
             return Err(Violation::new(Promise::Progress, what));
+        }
+        if round > 0 && !misled.is_empty() {
+            // Those who said so have left; what they said is forgotten after a day.
+            world.now_ms += FORGOTTEN_MS;
+        }
+        for one in misled {
+            for other in left.iter().filter(|other| **other != one) {
+                meet(world, one, *other, random)?;
+            }
         }
     }
     let mut sights = Vec::new();
@@ -60,6 +73,19 @@ fn all_become_equal(
         sights.push((*at, world.looks(*at, true)?));
     }
     world.checker.finished(everything, &sights)
+}
+
+/// Who still believes what others said of a clock before it was put right. Somebody whom it has not met before cannot change
+/// that alone: it has to hear again from those who said so, and may meet only one device along the tree.
+fn misled(world: &mut World<'_>, left: &[usize]) -> Checked<Vec<usize>> {
+    let mut misled = Vec::new();
+    // Nobody tells the last one.
+    for at in left.iter().filter(|_| left.len() > 1) {
+        if world.devices[*at].sight(world.now_ms)?.wrong_ms > BOUND_MS {
+            misled.push(*at);
+        }
+    }
+    Ok(misled)
 }
 
 /// Whatever was copied has its own id by now, so what all write now reaches all.
@@ -117,6 +143,25 @@ fn everybody_meets(world: &mut World<'_>, left: &[usize], random: &mut Random) -
     Ok(())
 }
 
+/// Those who write under one id meet: two copies part when one meets the other, or somebody who has met both. True when there
+/// were any.
+fn copies_meet(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked<bool> {
+    let mut any = false;
+    for (index, one) in left.iter().enumerate() {
+        for other in &left[index + 1..] {
+            if identity(world, *one)? == identity(world, *other)? {
+                any = true;
+                meet(world, *one, *other, random)?;
+            }
+        }
+    }
+    Ok(any)
+}
+
+fn identity(world: &mut World<'_>, at: usize) -> Checked<ReplicaId> {
+    Ok(world.devices[at].head(world.now_ms)?.replica)
+}
+
 fn meet(world: &mut World<'_>, one: usize, other: usize, random: &mut Random) -> Checked {
     let meet = Meet { ends: [one, other], weather: Weather::FAIR, for_ms: MEETING_MS, seed: random.next() };
     world.meet(&meet)?;
@@ -132,26 +177,35 @@ fn is_quiet(world: &mut World<'_>, left: &[usize]) -> Checked<bool> {
     Ok(roots.windows(2).all(|pair| pair[0] == pair[1]))
 }
 
-/// Two who are equal meet once more: nothing may change by that.
+/// Two who are equal meet once more: nothing may change by that. Only where one of them hears for the first time that it was
+/// set back, it takes a new identity; then they meet again.
 fn nothing_more(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked {
     if left.len() < 2 {
         return Ok(());
     }
     let one = random.below(left.len());
     let pair = [left[one], left[(one + 1) % left.len()]];
-    let before = sequences(world, pair)?;
+    let mut before = standing(world, pair)?;
     meet(world, pair[0], pair[1], random)?;
-    if sequences(world, pair)? != before {
+    let mut after = standing(world, pair)?;
+    if before.map(|(id, _)| id) != after.map(|(id, _)| id) {
+        before = after;
+        meet(world, pair[0], pair[1], random)?;
+        after = standing(world, pair)?;
+    }
+    if before != after {
         let what = format!("{} and {} had the same, met, and something changed", Who(pair[0]), Who(pair[1]));
         return Err(Violation::new(Promise::Progress, what));
     }
     Ok(())
 }
 
-fn sequences(world: &mut World<'_>, pair: [usize; 2]) -> Checked<[u64; 2]> {
-    let mut sequences = [0; 2];
-    for (sequence, at) in sequences.iter_mut().zip(pair) {
-        *sequence = world.devices[at].head(world.now_ms)?.sequence;
+/// Under which id each of two writes, and how far its change order is.
+fn standing(world: &mut World<'_>, pair: [usize; 2]) -> Checked<[(ReplicaId, u64); 2]> {
+    let mut standing = [(ReplicaId::from_u64(0), 0); 2];
+    for (one, at) in standing.iter_mut().zip(pair) {
+        let head = world.devices[at].head(world.now_ms)?;
+        *one = (head.replica, head.sequence);
     }
-    Ok(sequences)
+    Ok(standing)
 }

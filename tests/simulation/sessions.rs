@@ -153,6 +153,11 @@ impl World<'_> {
         if self.bug == Some(Bug::TrustsBytes) && matches!(heard, Err(SessionError::Damaged)) {
             heard.as_ref().expect("nobody damages messages");
         }
+        let issued = self.devices[at].issued(self.now_ms)?;
+        if !issued.is_empty() {
+            tell!(self, "{} writes again what its clock spoiled", Who(at));
+            self.checker.issued(&issued);
+        }
         let applied = self.hear_events(link, end)?;
         if let Err(error) = heard {
             return self.broken(link, end, &error);
@@ -187,6 +192,7 @@ impl World<'_> {
                 SessionEvent::IdentityRenewed { was, now, reissued, .. } => {
                     let at = self.links[link].ends[end].at;
                     tell!(self, "{} heals: {was:?} goes on as {now:?}, {reissued} issued again", Who(at));
+                    self.sees(at)?;
                 }
                 _ => {}
             }

@@ -40,7 +40,7 @@ test("a session tells where it is and what happened", () => {
   assert.equal(status.peerIsDurable, true);
   assert.equal(bt.status().peerIsDurable, false);
   assert.equal(status.peerRoot, b.root());
-  assert.equal(status.way, "version-vector");
+  assert.equal(status.way, "full");
   assert.deepEqual(status.terms, { readsEverything: true, writesEverything: true });
   assert.equal(status.traffic.bytesSent, bt.status().traffic.bytesReceived);
   const events = at.events();

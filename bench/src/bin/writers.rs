@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `bytes` is everything both sides send after the handshake, `handshake_bytes` what the side that sends more of it sends before
-//! that; `seconds` is the median of both sides' time over several such syncs.
+//! that; `seconds` is the median of both sides' time over several such syncs, and `cpu_seconds` what of it was computing (as
+//! Linux tells): the rest is the disk.
 
 use std::time::Instant;
 
@@ -75,20 +76,30 @@ fn measure(writers: u64) -> Result<serde_json::Value, Failed> {
     }
     exchange_in_memory(&mut gathers, &mut a, START_MS)?;
     exchange_in_memory(&mut a, &mut b, START_MS)?;
-    let (mut bytes, mut handshake, mut seconds) = (0, 0, Vec::new());
+    let (mut bytes, mut handshake, mut seconds, mut cpu) = (0, 0, Vec::new(), Vec::new());
     for n in 0..SYNCS {
         set(&mut a, n % 50, 1_000_000 + n)?;
-        let began = Instant::now();
+        let (began, computed) = (Instant::now(), cpu_seconds());
         (bytes, handshake) = sync(&mut a, &mut b, n)?;
         seconds.push(began.elapsed().as_secs_f64());
+        cpu.push(cpu_seconds() - computed);
     }
     seconds.sort_by(f64::total_cmp);
+    cpu.sort_by(f64::total_cmp);
     Ok(json!({
         "writers": writers,
         "bytes": bytes,
         "handshake_bytes": handshake,
         "seconds": seconds[seconds.len() / 2],
+        "cpu_seconds": cpu[cpu.len() / 2],
     }))
+}
+
+/// What this process has computed so far; 0 where the system does not tell.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = stat.split(' ').next().and_then(|number| number.parse::<f64>().ok());
+    nanoseconds.unwrap_or(0.0) / 1e9
 }
 
 /// Bytes of both sides after the handshake, and of the handshake of the side that sends more.

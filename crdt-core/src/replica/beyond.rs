@@ -2,7 +2,7 @@
 //! them up. Merged, they would win over what is written here next, because its counter is lower.
 
 use crate::Dot;
-use crate::cells::{Base, Mark};
+use crate::cells::{Base, Mark, Written};
 use crate::document::{Address, CellRef, Document};
 
 /// Whether a cell belongs to a transaction of ours beyond our last one, or marks what such a one wrote.
@@ -17,6 +17,7 @@ pub(super) fn is_beyond(own: Dot, cell: &CellRef<'_>) -> bool {
             Mark::Dead { n, .. } => Some((*w, *n)),
             Mark::Live { .. } => None,
         },
+        CellRef::Register(Written::Closed { written, .. }) => Some((written.replica(), written.counter)),
         _ => None,
     };
     beyond(cell.set_by().dot()) || marked.is_some_and(|(w, n)| beyond(Dot::new(w, n)))

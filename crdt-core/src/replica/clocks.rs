@@ -93,11 +93,11 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`]; what could not be shown now is shown at a later call.
     pub fn tick(&mut self, wall_ms: u64) -> Result<(), StoreError> {
         let Some(time) = &mut self.time else { return Ok(()) };
-        let set_back = time.wall_ms.is_some_and(|before| wall_ms < before);
-        time.wall_ms = Some(wall_ms);
-        if wall_ms < time.look_ms && !set_back {
+        let before_ms = time.wall_ms.replace(wall_ms);
+        if wall_ms < time.look_ms && before_ms.is_none_or(|before_ms| before_ms <= wall_ms) {
             return Ok(());
         }
+        self.notice_setting(before_ms, wall_ms)?;
         self.look(wall_ms)
     }
 

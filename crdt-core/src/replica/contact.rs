@@ -48,7 +48,7 @@ pub enum Roots {
 }
 
 /// What a peer said of itself when a session began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meeting {
     /// Under which id it writes.
     pub replica: ReplicaId,
@@ -58,14 +58,12 @@ pub struct Meeting {
     pub offset_ms: i64,
     /// The last position of its change order.
     pub sequence: u64,
-    /// Its runs.
-    pub trail: Trail,
     /// The time here.
     pub now_ms: u64,
 }
 
 /// An acknowledgement as it is said in a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
     /// Everything up to this position of our change order is durably applied.
     pub sequence: u64,
@@ -76,6 +74,8 @@ pub struct Acknowledged {
     /// How far into its own change order that takes us, and under which scope, because the steps up to there are nothing but
     /// what we sent.
     pub passed: (u64, u64),
+    /// The runs that the peer told when that session began.
+    pub trail: Trail,
     /// When, in milliseconds since 1970; 0 when it is not known.
     pub now_ms: u64,
 }
@@ -106,8 +106,6 @@ pub(super) struct Contact {
 pub(super) struct Present {
     pub(super) replica: ReplicaId,
     pub(super) contact: Contact,
-    /// The runs that it says it is in; remembered with the first thing of it that is applied.
-    heard: Trail,
     /// The number of the session that began last.
     session: u64,
 }
@@ -120,11 +118,15 @@ impl Contact {
         }
     }
 
-    /// True when there is nothing to learn from these runs: they are as old as those that are remembered, or older, because
-    /// what came was long under way. What comes without saying of which run it is may be of a later one than is remembered:
-    /// then nothing is.
-    fn remembers(&self, trail: &Trail) -> bool {
-        if trail.number == 0 { self.trail.number == 0 } else { trail.number <= self.trail.number }
+    /// True when these runs are to be remembered, because something is applied that was said in the last of them. What was
+    /// long under way is of an older one than is remembered: if it moves the cursor all the same, that is what the cursor is
+    /// of, and the history has forked. What comes without saying of which run it is may be of a later one than is
+    /// remembered: then nothing is.
+    const fn learns(&self, trail: &Trail, rises: bool) -> bool {
+        match trail.number {
+            0 => self.trail.number > 0,
+            number => number > self.trail.number || number < self.trail.number && rises,
+        }
     }
 
     /// A new life of ours counts its changes anew: what the peer has of the old one is no measure of what it has of it.
@@ -249,36 +251,41 @@ pub(super) fn durably_kept<S: Store>(store: &mut S) -> Result<(u64, u64), StoreE
     Ok(kept.map(|(_, contact)| (contact.own_acked, contact.own_at)).max().unwrap_or_default())
 }
 
-/// Within the transaction that applies something of a peer: remembers in which run it was when it sent it.
+/// Within the transaction that applies something of a peer, before the cursor moves: remembers in which run it was when the
+/// session began in which that came, however many have begun since; `rises` if the cursor does. Returns what is new of that.
 pub(super) fn heard<S: Store>(
     store: &mut S,
     present: Option<&Present>,
     life: Life,
-) -> Result<(), StoreError> {
-    let Some(Present { contact, heard, .. }) = present else {
-        return heard_of(store, life, &Trail::default());
+    rises: bool,
+    trail: &Trail,
+) -> Result<Option<Trail>, StoreError> {
+    let known = match present {
+        Some(present) => present.contact.clone(),
+        None => Contact::of(store, life)?,
     };
-    if contact.remembers(heard) {
-        return Ok(());
+    if !known.learns(trail, rises) {
+        return Ok(None);
     }
-    Contact { trail: heard.clone(), ..contact.clone() }.put(store, life)
+    Contact { trail: trail.clone(), ..known }.put(store, life)?;
+    Ok(Some(trail.clone()))
 }
 
 /// The same for what comes by another way than a session.
 pub(super) fn heard_of<S: Store>(store: &mut S, life: Life, trail: &Trail) -> Result<(), StoreError> {
     let contact = Contact::of(store, life)?;
-    if contact.remembers(trail) {
-        Ok(())
-    } else {
+    if contact.learns(trail, false) {
         Contact { trail: trail.clone(), ..contact }.put(store, life)
+    } else {
+        Ok(())
     }
 }
 
 /// After that transaction.
-pub(super) fn has_heard(present: Option<&mut Present>, cursor: u64) {
+pub(super) fn has_heard(present: Option<&mut Present>, learned: Option<Trail>, cursor: u64) {
     if let Some(present) = present {
-        if !present.contact.remembers(&present.heard) {
-            present.contact.trail.clone_from(&present.heard);
+        if let Some(trail) = learned {
+            present.contact.trail = trail;
         }
         present.contact.sequence = present.contact.sequence.max(cursor);
     }
@@ -305,10 +312,10 @@ impl<S: Store> Replica<S> {
                 Contact::of(store, life)
             })?,
         };
-        let Meeting { replica, durable, offset_ms, sequence, trail, now_ms } = meeting;
+        let Meeting { replica, durable, offset_ms, sequence, now_ms } = meeting;
         let end = SessionEnd::Open;
         let contact = Contact { durable, offset_ms, sequence, met_ms: now_ms, end, ..known };
-        self.present.insert(life, Present { replica, contact, heard: trail, session });
+        self.present.insert(life, Present { replica, contact, session });
         Ok(())
     }
 
@@ -375,7 +382,7 @@ impl<S: Store> Replica<S> {
         acknowledged: Acknowledged,
     ) -> Result<bool, StoreError> {
         let Self { store, present, .. } = self;
-        let Acknowledged { sequence, own, ours, passed: (cursor, scope), now_ms } = acknowledged;
+        let Acknowledged { sequence, own, ours, passed: (cursor, scope), trail, now_ms } = acknowledged;
         let (mut present, mut kept) = (present.get_mut(&life), 0);
         let noted = transact(store, Access::Write, Durability::Visible, |store| {
             if ours.is_some() && ours != Some(store.head()?.life) {
@@ -386,7 +393,12 @@ impl<S: Store> Replica<S> {
             let acked = known.acked.max(sequence.min(store.head()?.sequence));
             let cursor = if known.scope == scope { known.cursor.max(cursor) } else { known.cursor };
             store.set_peer(&PeerRecord { replica, cursor, acked, ..known })?;
-            if let Some(Present { contact, .. }) = &mut present {
+            if let Some(present) = &mut present {
+                // The steps that it is taken past are of the run in which they are told.
+                let contact = &mut present.contact;
+                if cursor > known.cursor && contact.learns(&trail, true) {
+                    contact.trail.clone_from(&trail);
+                }
                 contact.level = contact.level.max(acked);
                 if own >= contact.own_acked {
                     (contact.own_acked, contact.own_at) = (own, acked);

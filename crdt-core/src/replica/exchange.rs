@@ -97,6 +97,21 @@ pub enum RunPart {
     End(Checkpoint),
 }
 
+/// What a session knows of itself when it applies something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// The runs that the peer told when the session began.
+    pub trail: Trail,
+    /// The session may have staged something for this checkpoint: it must not be applied after another session with the peer
+    /// has begun, which forgot what was staged.
+    pub has_staged: bool,
+    /// The [generation](Subscription::generation) of our subscription that the peer was told of: nothing is applied under
+    /// another one.
+    pub generation: Option<u64>,
+    /// What the peer claims to have seen holds for less than our scope, so it is not taken over.
+    pub doubted: bool,
+}
+
 /// What a checkpoint did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -126,17 +141,6 @@ pub struct Judgement<'j> {
     /// The peer takes back what is refused, and sends the rest again: until then nothing is applied. Otherwise the rest is
     /// applied, and lacks what the refused changes had replaced of it.
     pub hold: bool,
-}
-
-/// Under which subscription a checkpoint is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Within {
-    /// The [generation](Subscription::generation) that the peer was told of.
-    pub generation: u64,
-    /// What the peer claims to have seen holds as far as our scope reaches.
-    pub believe: bool,
-    /// The session has put something aside for this checkpoint.
-    pub has_staged: bool,
 }
 
 impl<S: Store> Replica<S> {
@@ -301,31 +305,30 @@ impl<S: Store> Replica<S> {
         checkpoint: Checkpoint,
         judgement: Option<Judgement<'_>>,
     ) -> Result<Applied, ApplyError> {
-        self.apply_within(checkpoint, judgement, None)
+        self.apply_arrived(checkpoint, judgement, &Arrival::default())
     }
 
-    /// As [`Replica::apply_judged`], for a session: only if the subscription is still the one that the peer was told of, and,
-    /// if something was staged for this checkpoint, if no other session with the peer has begun, which forgot it.
+    /// As [`Replica::apply_judged`], for a session.
     ///
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
-    pub fn apply_within(
+    pub fn apply_arrived(
         &mut self,
         mut checkpoint: Checkpoint,
         judgement: Option<Judgement<'_>>,
-        within: Option<Within>,
+        arrival: &Arrival,
     ) -> Result<Applied, ApplyError> {
-        let believe = judgement.is_none() && within.is_none_or(|within| within.believe);
-        let has_staged = within.is_some_and(|within| within.has_staged);
+        let believe = judgement.is_none() && !arrival.doubted;
         let horizon = self.horizon();
         let (peer, cursor) = (checkpoint.peer, checkpoint.cursor);
-        let Self { store, collections, limits, events, present, .. } = self;
+        let Self { store, collections, limits, events, present, twice, .. } = self;
+        let mut learned = None;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
-            if has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
+            if arrival.has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
             }
-            if let Some(within) = within {
-                check_generation(store, within.generation)?;
+            if let Some(generation) = arrival.generation {
+                check_generation(store, generation)?;
             }
             let mut head = store.head()?;
             let own = Dot::new(head.replica, head.counter);
@@ -372,11 +375,12 @@ impl<S: Store> Replica<S> {
                 store.clear_staged(checkpoint.peer)?;
             }
             if judgement.is_none() {
-                check_own(store, &merge, own)?;
+                check_own(store, &merge, own, twice)?;
             }
             let (cells, recalled) = (merge.cells, merge.recalled);
+            let rises = cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
+            learned = contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
             let event = conclude(store, merge, own, &checkpoint, believe)?;
-            contact::heard(store, present.get(&peer), peer)?;
             store.set_head(&head)?;
             // What was recalled is more than an echo.
             let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
@@ -386,7 +390,7 @@ impl<S: Store> Replica<S> {
             Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
         if !applied.held {
-            contact::has_heard(present.get_mut(&peer), cursor);
+            contact::has_heard(present.get_mut(&peer), learned, cursor);
         }
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
@@ -409,7 +413,7 @@ impl<S: Store> Replica<S> {
         mut next: impl FnMut() -> Result<RunPart, E>,
     ) -> Result<Applied, E> {
         let horizon = self.horizon();
-        let Self { store, collections, events, .. } = self;
+        let Self { store, collections, events, twice, .. } = self;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let (own, life) = (Dot::new(head.replica, head.counter), head.life);
@@ -427,7 +431,7 @@ impl<S: Store> Replica<S> {
             if checkpoint.context.iter().any(|dot| dot.replica == own.replica && dot.counter > own.counter) {
                 return Err(ApplyError::Forked.into());
             }
-            check_own(store, &merge, own)?;
+            check_own(store, &merge, own, twice)?;
             let (cells, before) = (merge.cells, merge.sequence());
             // What was once written here comes back: that makes no peer of oneself.
             let event = if checkpoint.peer == life {
@@ -522,10 +526,20 @@ pub(super) fn check_generation<S: Store>(store: &mut S, generation: u64) -> Resu
 /// Fails when something came that was written under our own id, and was not known here: then somebody else writes under it,
 /// or this store has lost something. One that follows a server is told of its own changes after it took them back; one that
 /// keeps no runs could not say what it has written since; and one whose scope was wider before has let go of own changes.
-pub(super) fn check_own<S: Store>(store: &mut S, merge: &Merge<'_>, own: Dot) -> Result<(), ApplyError> {
-    let forked = merge.has_dot_of(own.replica) && !store.head()?.follows;
-    let forked = forked && Subscription::read(store)?.vouches_for_own();
-    if forked && Runs::of(store)?.present() > 0 { Err(ApplyError::Forked) } else { Ok(()) }
+/// `twice` becomes the first own transaction that differs.
+pub(super) fn check_own<S: Store>(
+    store: &mut S,
+    merge: &Merge<'_>,
+    own: Dot,
+    twice: &mut Option<u64>,
+) -> Result<(), ApplyError> {
+    let Some(first) = merge.first_of(own.replica) else { return Ok(()) };
+    let lets_go = store.head()?.follows || !Subscription::read(store)?.vouches_for_own();
+    if lets_go || Runs::of(store)?.present() == 0 {
+        return Ok(());
+    }
+    *twice = Some(first);
+    Err(ApplyError::Forked)
 }
 
 /// A batch that was put aside, read.

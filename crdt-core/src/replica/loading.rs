@@ -13,7 +13,8 @@
 use alloc::vec::Vec;
 
 use super::beyond::any_beyond;
-use super::exchange::{Applied, ApplyError, check_generation, check_own, check_session};
+use super::contact;
+use super::exchange::{Applied, ApplyError, Arrival, check_generation, check_own, check_session};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::reject::may_be_refused;
@@ -121,8 +122,6 @@ pub struct Part {
     pub scope: u64,
     /// The number that the session [began](Replica::begin_session) with.
     pub session: u64,
-    /// Which [`Subscription`] the peer was told of.
-    pub generation: u64,
     /// How far the run has come with this part.
     pub progress: Progress,
     /// About how many documents there are to come in all; 0 when the peer did not say.
@@ -168,12 +167,15 @@ impl<S: Store> Replica<S> {
     ///
     /// # Errors
     /// [`ApplyError`]; nothing is changed.
-    pub fn load(&mut self, part: Part) -> Result<Option<(Applied, Loading)>, ApplyError> {
+    pub fn load(&mut self, part: Part, arrival: &Arrival) -> Result<Option<(Applied, Loading)>, ApplyError> {
         let horizon = self.horizon();
-        let Self { store, collections, events, .. } = self;
+        let Self { store, collections, events, present, twice, .. } = self;
+        let (peer, mut learned) = (part.peer, None);
         let loaded = transact(store, Access::Write, Durability::Visible, |store| {
             check_session(store, part.peer, part.session)?;
-            check_generation(store, part.generation)?;
+            if let Some(generation) = arrival.generation {
+                check_generation(store, generation)?;
+            }
             let known = state(store)?;
             if known.is_none() && !is_new(store)? {
                 return Ok(None);
@@ -190,7 +192,8 @@ impl<S: Store> Replica<S> {
                 loading.documents += u64::from(before.is_empty());
                 merge.document(store, &address, before, delta)?;
             }
-            check_own(store, &merge, own)?;
+            check_own(store, &merge, own, twice)?;
+            learned = contact::heard(store, present.get(&peer), peer, true, &arrival.trail)?;
             let (cells, before, recalled) = (merge.cells, merge.sequence(), merge.recalled);
             let event = merge.finish_untold(store, Origin::Peer(part.replica))?;
             store.set_head(&head)?;
@@ -202,6 +205,7 @@ impl<S: Store> Replica<S> {
             Ok::<_, ApplyError>(Some((Applied { sequence, cells, ..Applied::default() }, loading, event)))
         })?;
         let Some((applied, loading, event)) = loaded else { return Ok(None) };
+        contact::has_heard(present.get_mut(&peer), learned, 0);
         if let (Some(events), Some(event)) = (events, event) {
             events.push(event);
         }
@@ -324,6 +328,11 @@ fn progress<S: Store>(store: &mut S, peer: Life) -> Result<Option<(u64, Progress
     let mut reader = Reader::new(&note);
     let scope = u64::from_be_bytes(reader.array("a scope").map_err(damaged)?);
     Ok(Some((scope, Progress::read(&mut reader, usize::MAX).map_err(damaged)?)))
+}
+
+/// Up to which position of a peer's change order its first sync has told us something; 0 when none is under way.
+pub(super) fn reached<S: Store>(store: &mut S, peer: Life) -> Result<u64, StoreError> {
+    Ok(progress(store, peer)?.map_or(0, |(_, progress)| progress.sequence))
 }
 
 fn progress_prefix() -> Vec<u8> {

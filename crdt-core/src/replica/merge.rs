@@ -152,10 +152,10 @@ impl<'m> Merge<'m> {
         Ok(shown)
     }
 
-    /// True when a cell that was set by this replica has changed something.
-    pub(super) fn has_dot_of(&self, replica: ReplicaId) -> bool {
-        let next = self.dots.iter_from(&Dot::new(replica, 0)).next();
-        next.is_some_and(|(dot, ())| dot.replica == replica)
+    /// The first transaction of a replica of which a cell has changed something.
+    pub(super) fn first_of(&self, replica: ReplicaId) -> Option<u64> {
+        let (next, ()) = self.dots.iter_from(&Dot::new(replica, 0)).next()?;
+        (next.replica == replica).then_some(next.counter)
     }
 
     /// A document that comes back after it was evicted: what was counted in it here comes first, because what a peer sends

@@ -50,7 +50,7 @@ mod undo;
 pub use clocks::{ParkReason, ParkedChange};
 pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
 pub use exchange::{
-    Applied, ApplyError, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window, Within,
+    Applied, ApplyError, Arrival, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
 pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
 pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
@@ -114,6 +114,10 @@ pub struct Replica<S> {
     time: Option<Time>,
     /// The run that has begun, until it is written down.
     run: Option<u64>,
+    /// No run has begun that is not durable: peers may be told of what is there.
+    run_is_durable: bool,
+    /// The first own transaction that came in with other content, if that is why something was not applied.
+    twice: Option<u64>,
     /// The peers with whom a session is open here.
     present: SmallMap<Life, contact::Present>,
     /// Own transactions that a durable peer has acknowledged to this process.
@@ -166,6 +170,8 @@ impl<S: Store> Replica<S> {
             events: None,
             time: None,
             run: None,
+            run_is_durable: true,
+            twice: None,
             present: SmallMap::new(),
             kept: 0,
             marked_ms: None,

@@ -4,6 +4,10 @@
 //! heard of lately, and at least two, agree that it is *ours* that is off, it is corrected: everything here is then done
 //! at wall clock + correction. The wall clock itself is the computer's, and stays as it is.
 //!
+//! What was measured is worth something only as long as nobody sets the wall clock. Back it never goes by itself, so that
+//! is noticed at once. That it was set forward looks like time that has passed: the next peer tells, which for that counts
+//! together with the wall clock.
+//!
 //! Notes: under `clock`, the correction, and what has to be written again because the clock was wrong, if anything; under
 //! `offset`, a zero byte and the life of a peer, how far its clock is ahead of our wall clock, and when that was measured.
 
@@ -107,6 +111,10 @@ impl<S: Store> Replica<S> {
             PeerClock { peer, offset_ms: ahead_ms.saturating_add(correction_ms), measured_ms: wall_ms };
         let read = |store: &mut S| Ok::<_, StoreError>((note(store)?, offsets(store, wall_ms)?));
         let (note, mut peers) = transact(&mut self.store, Access::Read, Durability::Visible, read)?;
+        let moved = note.correction_ms != 0 && was_set(&peers, &measured, bound);
+        if counts && moved {
+            peers.clear();
+        }
         let is_new = counts && take(&mut peers, measured);
         let demanded = demanded(&peers, bound, note.correction_ms);
         let verdict = match demanded {
@@ -128,6 +136,9 @@ impl<S: Store> Replica<S> {
         let note_now = ClockNote { correction_ms, overdue };
         if is_new || note_now != note || restarts {
             transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+                if counts && moved {
+                    forget_offsets(store)?;
+                }
                 if is_new {
                     put_offset(store, &measured)?;
                 }
@@ -152,6 +163,27 @@ impl<S: Store> Replica<S> {
             }
         }
         Ok(verdict)
+    }
+
+    /// A wall clock that goes back was set, so what was measured by it says nothing about it any more: it counts as it is
+    /// until peers are heard of again. `before_ms` is what it said last, if this process has asked it before.
+    pub(super) fn notice_setting(&mut self, before_ms: Option<u64>, wall_ms: u64) -> Result<(), StoreError> {
+        let Some(time) = &self.time else { return Ok(()) };
+        let bound_ms = time.bound.ahead_ms;
+        let was_set = |before_ms: u64| before_ms > wall_ms.saturating_add(bound_ms);
+        if before_ms.is_some_and(|before_ms| !was_set(before_ms)) {
+            return Ok(());
+        }
+        let read = |store: &mut S| Ok::<_, StoreError>((note(store)?, all_offsets(store)?));
+        let (note, known) = transact(&mut self.store, Access::Read, Durability::Visible, read)?;
+        let was_set = before_ms.is_some() || known.iter().any(|known| was_set(known.measured_ms));
+        if !was_set || (known.is_empty() && note.correction_ms == 0) {
+            return Ok(());
+        }
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            forget_offsets(store)?;
+            put_note(store, &ClockNote { correction_ms: 0, ..note })
+        })
     }
 
     /// What is known of our clock, and of those of the peers.
@@ -185,6 +217,14 @@ fn take(peers: &mut Vec<PeerClock>, measured: PeerClock) -> bool {
     !same
 }
 
+/// True when a peer that said something else before now agrees with the wall clock: either clock was set since then, and
+/// now they are two that agree. What the others said before that is void.
+fn was_set(peers: &[PeerClock], measured: &PeerClock, bound: ReceiveBound) -> bool {
+    let before = peers.iter().find(|known| known.peer == measured.peer);
+    measured.offset_ms.unsigned_abs() <= bound.ahead_ms
+        && before.is_some_and(|before| before.offset_ms.unsigned_abs() > bound.ahead_ms)
+}
+
 /// The correction that the peers demand in place of the present one; `None` when that may stay.
 fn demanded(peers: &[PeerClock], bound: ReceiveBound, correction_ms: i64) -> Option<i64> {
     let near = |a: i64, b: i64| a.abs_diff(b) <= bound.ahead_ms;
@@ -198,18 +238,18 @@ fn demanded(peers: &[PeerClock], bound: ReceiveBound, correction_ms: i64) -> Opt
             best = agreeing.into_keys().into_iter().map(|(offset_ms, _)| offset_ms).collect();
         }
     }
-    if best.len() * 2 <= peers.len() {
-        return None;
+    let middle = best.get(best.len() / 2).copied()?;
+    // The wall clock is a witness of its own.
+    let for_wall = peers.iter().filter(|peer| near(peer.offset_ms, 0)).count();
+    if for_wall > 0 && (near(middle, 0) || for_wall + 1 >= best.len()) {
+        return (correction_ms != 0).then_some(0);
     }
-    let middle = best[best.len() / 2];
-    if near(middle, correction_ms) {
-        return None;
+    if best.len() * 2 > peers.len() && best.len() >= 2 {
+        return (!near(middle, correction_ms)).then_some(middle);
     }
-    if near(middle, 0) {
-        // The wall clock is a witness of its own.
-        return Some(0);
-    }
-    (best.len() >= 2).then_some(middle)
+    // Nobody who was heard of lately says any more what it was corrected by.
+    let stands = correction_ms == 0 || peers.iter().any(|peer| near(peer.offset_ms, correction_ms));
+    (!stands).then_some(0)
 }
 
 fn note<S: Store>(store: &mut S) -> Result<ClockNote, StoreError> {
@@ -241,6 +281,19 @@ fn put_note<S: Store>(store: &mut S, clock: &ClockNote) -> Result<(), StoreError
 
 /// What was measured lately.
 fn offsets<S: Store>(store: &mut S, wall_ms: u64) -> Result<Vec<PeerClock>, StoreError> {
+    let mut known = all_offsets(store)?;
+    known.retain(|known| known.measured_ms.abs_diff(wall_ms) <= LATELY_MS);
+    Ok(known)
+}
+
+fn forget_offsets<S: Store>(store: &mut S) -> Result<(), StoreError> {
+    for (known, _) in store.notes_after(OFFSET_NOTES, &[], usize::MAX)? {
+        store.set_note(&known, None)?;
+    }
+    Ok(())
+}
+
+fn all_offsets<S: Store>(store: &mut S) -> Result<Vec<PeerClock>, StoreError> {
     let mut found = Vec::new();
     for (key, note) in store.notes_after(OFFSET_NOTES, &[], usize::MAX)? {
         let read = |mut life: Reader<'_>, mut reader: Reader<'_>| {
@@ -248,10 +301,7 @@ fn offsets<S: Store>(store: &mut S, wall_ms: u64) -> Result<Vec<PeerClock>, Stor
             let peer = Life(u64::from_be_bytes(life.array(what)?));
             Ok(PeerClock { peer, offset_ms: reader.signed(what)?, measured_ms: reader.unsigned(what)? })
         };
-        let known = read(Reader::new(&key[OFFSET_NOTES.len()..]), Reader::new(&note)).map_err(damaged)?;
-        if known.measured_ms.abs_diff(wall_ms) <= LATELY_MS {
-            found.push(known);
-        }
+        found.push(read(Reader::new(&key[OFFSET_NOTES.len()..]), Reader::new(&note)).map_err(damaged)?);
     }
     Ok(found)
 }

@@ -163,10 +163,21 @@ impl<S: Store> Replica<S> {
                 for (path, cell) in again {
                     delta.merge_cell(&path, cell);
                 }
+                // Of a key the stamps never go back, also where the order of its cells does not begin with them.
                 let mut exceeds = Ok(());
+                let mut exceed = |replaced: &CellRef<'_>| {
+                    if exceeds.is_ok() {
+                        exceeds = last.exceed_until(&replaced.greatest_stamp(), latest);
+                    }
+                };
                 delta.clone().merge_observed((*before).clone(), &mut |_, ours, theirs| {
-                    if ours.is_some() && exceeds.is_ok() {
-                        exceeds = last.exceed_until(&theirs.greatest_stamp(), latest);
+                    if ours.is_some() {
+                        exceed(&theirs);
+                    }
+                });
+                (*before).clone().merge_observed(delta.clone(), &mut |_, replaced, _| {
+                    if let Some(replaced) = replaced {
+                        exceed(&replaced);
                     }
                 });
                 exceeds?;

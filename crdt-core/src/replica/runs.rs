@@ -14,7 +14,7 @@
 use alloc::vec::Vec;
 
 use super::refuse::damaged;
-use super::{Replica, contact, totals, transact};
+use super::{Replica, contact, loading, totals, transact};
 use crate::codec::{DecodeError, Reader, put_unsigned};
 use crate::store::{Access, Durability, Head, Life, Store, StoreError};
 
@@ -94,6 +94,8 @@ impl Fork {
 enum Found {
     /// Where.
     At(Fork),
+    /// At the start of this run, or before it.
+    NotAfter(u64),
     /// It does not say where.
     Somewhere,
 }
@@ -101,10 +103,12 @@ enum Found {
 impl Found {
     /// Looks at all peers only where nothing else says where it was.
     fn place<S: Store>(self, store: &mut S, runs: &Runs, head: &Head) -> Result<Fork, StoreError> {
-        match self {
-            Self::At(fork) => Ok(fork),
-            Self::Somewhere => Ok(runs.fork_somewhere(head, contact::durably_kept(store)?)),
-        }
+        let latest = match self {
+            Self::At(fork) => return Ok(fork),
+            Self::NotAfter(run) => run,
+            Self::Somewhere => u64::MAX,
+        };
+        Ok(runs.fork_somewhere(head, contact::durably_kept(store)?, latest))
     }
 }
 
@@ -184,11 +188,12 @@ impl Runs {
         Some(Fork { counter, sequence, run, within: false, exact })
     }
 
-    /// Where the history forked if all that is known is that it did: not before the first run that is not known to be
-    /// elsewhere, nor before what a peer that keeps what it gets has acknowledged, so many own transactions up to that
-    /// position. Without any run, nothing can be said of what was written when.
-    fn fork_somewhere(&self, head: &Head, (counter, sequence): (u64, u64)) -> Fork {
-        let run = self.first.max(self.confirmed + 1);
+    /// Where the history forked if all that is known is that it did, not after the start of the run `latest`: not before the
+    /// first run that is not known to be elsewhere, nor before what a peer that keeps what it gets has acknowledged, so many
+    /// own transactions up to that position; unless what is known is earlier, because then it is one of two histories that
+    /// was acknowledged. Without any run, nothing can be said of what was written when.
+    fn fork_somewhere(&self, head: &Head, (counter, sequence): (u64, u64), latest: u64) -> Fork {
+        let run = self.first.max(self.confirmed + 1).min(latest);
         let nowhere = Fork {
             counter: head.counter,
             sequence: head.sequence,
@@ -197,7 +202,8 @@ impl Runs {
             exact: false,
         };
         let Some(fork) = self.fork_at(run, false) else { return nowhere };
-        if counter <= fork.counter || sequence < fork.sequence {
+        let start_of_latest = self.get(latest).map_or(u64::MAX, |start| start.counter);
+        if counter <= fork.counter || sequence < fork.sequence || counter > start_of_latest {
             return fork;
         }
         let later = |number: &u64| self.get(*number).is_some_and(|start| start.sequence <= sequence);
@@ -211,10 +217,12 @@ impl Runs {
         if *number == 0 || self.starts.is_empty() {
             return None;
         }
+        let mut other = None;
         for (back, run) in (0..).zip(runs) {
             let Some(common) = number.checked_sub(back) else { break };
             #[allow(clippy::cast_possible_truncation)] // as in `trail`
             if self.get(common).is_none_or(|start| start.id as u32 != *run) {
+                other = self.get(common).map(|_| common).or(other);
                 continue;
             }
             // Up to here it is one history. What the peer knows of it beyond, this store has to know too.
@@ -226,8 +234,19 @@ impl Runs {
                 _ => None,
             };
         }
-        // Of runs from before those that are listed nothing can be said.
-        (*number >= self.first).then_some(Found::Somewhere)
+        match other {
+            // Nothing was written before it in this life, or before runs were kept.
+            Some(1) => self.fork_at(1, true).map(Found::At),
+            Some(run) => Some(Found::NotAfter(run)),
+            // Of runs from before those that are listed nothing can be said.
+            None => (*number >= self.first).then_some(Found::Somewhere),
+        }
+    }
+
+    /// The run in which an own transaction was written.
+    fn run_of(&self, counter: u64) -> u64 {
+        let later = self.starts.iter().rposition(|start| start.counter < counter);
+        self.first + later.unwrap_or(0) as u64
     }
 
     /// Takes a new run down.
@@ -288,20 +307,23 @@ impl<S: Store> Replica<S> {
     /// before anything is committed or synced. A replica of which no run is known cannot tell what was written after a
     /// fork.
     pub fn begin_run(&mut self, run: u64) {
-        self.run = Some(run);
+        (self.run, self.run_is_durable) = (Some(run), false);
     }
 
-    /// The head, and the runs that peers are told of. Writes the present run down if that was not done.
+    /// The head, and the runs that peers are told of. Writes the present run down durably if that was not done: a run that
+    /// a power failure takes back after a peer has heard of it would look like another one's.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn introduction(&mut self) -> Result<(Head, Trail), StoreError> {
-        if let Some(run) = self.run {
-            transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+        if !self.run_is_durable {
+            let run = self.run;
+            transact(&mut self.store, Access::Write, Durability::Durable, |store| {
                 let head = store.head()?;
-                enter(store, &head, run)
+                // Without one it was written down with a commit, which need not have been durable, and is now.
+                run.map_or(Ok(()), |run| enter(store, &head, run))
             })?;
-            self.run = None;
+            (self.run, self.run_is_durable) = (None, true);
         }
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             Ok((store.head()?, Runs::of(store)?.trail()))
@@ -316,6 +338,7 @@ impl<S: Store> Replica<S> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let trail = contact::Contact::of(store, life)?.trail;
             let (claimed, cursor) = store.peer(life)?.map_or((0, 0), |peer| (peer.claimed, peer.cursor));
+            let cursor = cursor.max(loading::reached(store, life)?);
             Ok(Memory { trail, claimed, cursor })
         })
     }
@@ -340,10 +363,12 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`StoreError`].
     pub fn forked(&mut self, copy: Option<&Trail>) -> Result<Fork, StoreError> {
+        let twice = self.twice.take();
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let (head, runs) = (store.head()?, Runs::of(store)?);
             let copy = copy.map(|trail| Memory { trail: trail.clone(), claimed: u64::MAX, cursor: 0 });
-            let found = copy.and_then(|copy| runs.judge(&head, &copy)).unwrap_or(Found::Somewhere);
+            let by_content = twice.map_or(Found::Somewhere, |twice| Found::NotAfter(runs.run_of(twice)));
+            let found = copy.and_then(|copy| runs.judge(&head, &copy)).unwrap_or(by_content);
             found.place(store, &runs, &head)
         })
     }
@@ -364,11 +389,15 @@ mod tests {
         Head { counter, sequence: counter * 10, ..head }
     }
 
+    fn latest(found: Found) -> u64 {
+        if let Found::NotAfter(run) = found { run } else { u64::MAX }
+    }
+
     fn fork(mine: &Runs, counter: u64, theirs: &Runs, claimed: u64) -> Option<(u64, bool)> {
         let memory = Memory { trail: theirs.trail(), claimed, cursor: claimed * 10 };
         mine.judge(&head(counter), &memory).map(|found| match found {
             Found::At(fork) => (fork.counter, fork.exact),
-            Found::Somewhere => (mine.fork_somewhere(&head(counter), (0, 0)).counter, false),
+            found => (mine.fork_somewhere(&head(counter), (0, 0), latest(found)).counter, false),
         })
     }
 
@@ -401,10 +430,25 @@ mod tests {
         mine.confirmed = 1;
         assert_eq!(fork(&mine, 4, &runs(&[(7, 0), (8, 3)]), 5), Some((3, false)));
         assert_eq!(fork(&mine, 4, &runs(&[(7, 0), (8, 3), (9, 6)]), 6), Some((3, false)));
+    }
+
+    #[test]
+    fn without_a_common_run_the_history_forked_before_all_that_differ() {
+        let theirs = [(1, 0), (2, 3), (3, 6), (4, 6), (5, 6)];
+        let mut mine = runs(&[(7, 0), (8, 3), (9, 4)]);
+        mine.confirmed = 2;
         assert_eq!(
-            fork(&mine, 4, &runs(&[(1, 0), (2, 3), (3, 6)]), 6),
-            Some((3, false)),
-            "nothing in common"
+            fork(&mine, 4, &runs(&theirs[..3]), 6),
+            Some((0, true)),
+            "all differ since the life began"
+        );
+        assert_eq!(fork(&mine, 4, &runs(&theirs[..4]), 6), Some((0, true)));
+        assert_eq!(fork(&mine, 4, &runs(&theirs), 6), Some((3, false)), "the first is not told any more");
+        mine.confirmed = 0;
+        assert_eq!(
+            fork(&mine, 4, &runs(&theirs), 6),
+            Some((0, false)),
+            "and not known to be elsewhere either"
         );
     }
 

@@ -240,3 +240,109 @@ fn a_clock_that_is_fast_is_corrected_and_what_it_wrote_is_written_again() {
     let head = devices[2].head().unwrap();
     assert_eq!(head.hlc.ms(), START_MS, "its clock begins again at the right time");
 }
+
+/// What a peer whose clock says `right_ms` says about a device.
+fn hears(device: &mut Replica<MemoryStore>, peer: u64, right_ms: u64) -> ClockVerdict {
+    let ahead_ms = i64::try_from(right_ms).unwrap() - i64::try_from(device.now_ms().unwrap()).unwrap();
+    device.measured(Life(peer), ahead_ms, true).unwrap()
+}
+
+#[test]
+fn a_fast_clock_that_is_put_right_is_not_corrected_any_more() {
+    let mut fast = replica(1);
+    fast.tick(START_MS + DAY_MS).unwrap();
+    hears(&mut fast, 2, START_MS);
+    hears(&mut fast, 3, START_MS);
+    assert_eq!(fast.now_ms(), Some(START_MS));
+    // A step as servers of time make them is none.
+    fast.tick(START_MS + DAY_MS - MINUTE_MS / 2).unwrap();
+    assert_eq!(fast.now_ms(), Some(START_MS - MINUTE_MS / 2));
+    for restarts in [false, true] {
+        let store = fast.into_store();
+        let mut copy = restarted(Replica::new(store.clone()));
+        if !restarts {
+            copy.tick(START_MS + DAY_MS).unwrap();
+        }
+        copy.tick(START_MS + 1_000).unwrap();
+        assert_eq!(copy.now_ms(), Some(START_MS + 1_000), "after a restart: {restarts}");
+        let status = copy.clock_status().unwrap();
+        assert!(status.correction_ms == 0 && status.peers.is_empty(), "{status:?}");
+        let mut other = replica(4);
+        set(&mut other, START_MS + 500, "title", "now");
+        pull(&mut copy, START_MS + 1_000, &mut other);
+        assert_eq!(text(&mut copy, "title").as_deref(), Some("now"), "and nothing is withheld");
+        fast = Replica::new(store);
+    }
+}
+
+#[test]
+fn a_peer_that_agrees_with_a_clock_that_was_put_right_outweighs_what_was_said_before() {
+    let slow_ms = START_MS - DAY_MS;
+    for (peer, stays) in [(2, false), (9, true)] {
+        let mut slow = replica(1);
+        slow.tick(slow_ms).unwrap();
+        for said in [2, 3, 4] {
+            hears(&mut slow, said, START_MS);
+        }
+        assert_eq!(slow.now_ms(), Some(START_MS));
+        // The clock is put right, which looks like a day that has passed.
+        slow.tick(START_MS - MINUTE_MS).unwrap();
+        hears(&mut slow, peer, START_MS - MINUTE_MS);
+        let corrected = slow.clock_status().unwrap().correction_ms != 0;
+        assert_eq!(corrected, stays, "one of those who said so is enough, and a stranger is not");
+        hears(&mut slow, 3, START_MS - MINUTE_MS);
+        assert_eq!(slow.now_ms(), Some(START_MS - MINUTE_MS));
+    }
+}
+
+#[test]
+fn two_lives_of_one_device_do_not_outweigh_the_clock_and_a_peer() {
+    let mut right = replica(1);
+    right.tick(START_MS).unwrap();
+    // A fast device, and its restored copy.
+    hears(&mut right, 2, START_MS + DAY_MS);
+    hears(&mut right, 3, START_MS + DAY_MS);
+    assert_eq!(right.now_ms(), Some(START_MS + DAY_MS));
+    assert_eq!(hears(&mut right, 4, START_MS), ClockVerdict::Corrected { correction_ms: 0 });
+    assert_eq!(right.now_ms(), Some(START_MS));
+    assert!(matches!(hears(&mut right, 3, START_MS + DAY_MS), ClockVerdict::Differs { .. }));
+    assert_eq!(right.now_ms(), Some(START_MS), "and it stays so");
+}
+
+#[test]
+fn a_correction_that_nobody_has_confirmed_for_a_day_ends_with_the_next_peer_that_says_otherwise() {
+    let mut slow = replica(1);
+    slow.tick(START_MS).unwrap();
+    hears(&mut slow, 2, START_MS + 3 * DAY_MS);
+    hears(&mut slow, 3, START_MS + 3 * DAY_MS);
+    let later_ms = START_MS + 2 * DAY_MS;
+    slow.tick(later_ms).unwrap();
+    assert_eq!(slow.now_ms(), Some(later_ms + 3 * DAY_MS), "time alone changes nothing");
+    let verdict = hears(&mut slow, 4, later_ms + DAY_MS);
+    assert_eq!(verdict, ClockVerdict::Corrected { correction_ms: 0 });
+}
+
+#[test]
+fn what_is_written_again_exceeds_what_it_stands_for_also_where_siblings_are_kept() {
+    let mut devices = [1, 2, 3].map(replica);
+    set(&mut devices[2], START_MS + DAY_MS, "notes", "by the fast one");
+    exchange(&mut devices, &[START_MS, START_MS, START_MS + DAY_MS]);
+    let by = |replica: &mut Replica<MemoryStore>| {
+        let (_, state) = states(replica).pop().unwrap();
+        let written = state.root().field("notes").unwrap().candidates();
+        written.iter().map(|one| one.by.stamp).max().unwrap()
+    };
+    let before = by(&mut devices[2]);
+    hears(&mut devices[2], 1, START_MS);
+    hears(&mut devices[2], 2, START_MS);
+    let again = by(&mut devices[2]);
+    assert!(again > before && again.epoch == 1, "{again:?} follows {before:?}");
+    exchange(&mut devices, &[START_MS, START_MS, START_MS + DAY_MS]);
+    // Whoever overwrites it exceeds it.
+    set(&mut devices[0], START_MS + 1_000, "notes", "later");
+    assert!(by(&mut devices[0]) > again);
+    exchange(&mut devices, &[START_MS, START_MS, START_MS + DAY_MS]);
+    for device in &mut devices {
+        assert_eq!(text(device, "notes").as_deref(), Some("later"));
+    }
+}

@@ -1,6 +1,7 @@
 //! The messages with which two sides find out in what they differ; see `session/reconcile.rs`.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Reader, put_unsigned};
@@ -242,6 +243,7 @@ fn read_holdings(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Holding>, 
         return Err(DecodeError::Invalid("replicas that do not ascend"));
     }
     let mut holdings = Vec::with_capacity(count);
+    let mut mentioned = vec![false; replicas.len()];
     for _ in 0..count {
         holdings.push(match reader.unsigned("what is held")? {
             0 => Holding::Nothing,
@@ -250,20 +252,29 @@ fn read_holdings(reader: &mut Reader<'_>, count: usize) -> Result<Vec<Holding>, 
                 let dots = usize::try_from(dots - 1).unwrap_or(usize::MAX);
                 LimitExceeded::check("dots of a document", dots, MAX_DOTS_PER_SLOT)?;
                 let check = reader.byte("the check of a document")?;
-                Holding::Document { check, dots: read_dots(reader, &replicas, dots)? }
+                Holding::Document { check, dots: read_dots(reader, &replicas, &mut mentioned, dots)? }
             }
         });
+    }
+    if mentioned.contains(&false) {
+        return Err(DecodeError::Invalid("a replica of which no dot is listed"));
     }
     Ok(holdings)
 }
 
-fn read_dots(reader: &mut Reader<'_>, replicas: &[ReplicaId], count: usize) -> Result<Vec<Dot>, DecodeError> {
+fn read_dots(
+    reader: &mut Reader<'_>,
+    replicas: &[ReplicaId],
+    mentioned: &mut [bool],
+    count: usize,
+) -> Result<Vec<Dot>, DecodeError> {
     let mut dots = Vec::with_capacity(count);
     for _ in 0..count {
         let (index, counter) = (reader.unsigned("a dot")?, reader.unsigned("a dot")?);
-        let replica = usize::try_from(index).ok().and_then(|index| replicas.get(index));
-        let replica = replica.ok_or(DecodeError::UnknownEntry { what: "replica", index })?;
-        dots.push(Dot::new(*replica, counter));
+        let at = usize::try_from(index).ok().filter(|at| *at < replicas.len());
+        let at = at.ok_or(DecodeError::UnknownEntry { what: "replica", index })?;
+        mentioned[at] = true;
+        dots.push(Dot::new(replicas[at], counter));
     }
     if !dots.is_sorted_by(|a, b| a < b) {
         return Err(DecodeError::Invalid("dots that do not ascend"));

@@ -49,7 +49,7 @@ impl Session {
         let hold = self.inbound.may_hold();
         let may_read =
             |address: &crdt_core::Address| terms.reads == Reads::Everything || rights.may_read(address);
-        let within = self.scopes.within();
+        let arrival = self.scopes.arrival(&peer.hello.trail);
         let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, may_read: &may_read, hold });
         match message {
             Message::Want(want) => return self.wanted(replica, want, now_ms),
@@ -74,14 +74,14 @@ impl Session {
                 return self.load_asked(replica, asked, peer);
             }
             Message::Partial(Partial::Part(part)) => {
-                let loaded = self.inbound.part(replica, &peer.hello, part, within.generation)?;
+                let loaded = self.inbound.part(replica, &peer.hello, part, &arrival)?;
                 self.loaded(replica, loaded);
             }
             Message::Chunk(batch) => self.inbound.chunk(replica, &peer.hello, batch)?,
             Message::Checkpoint(checkpoint) => {
                 let root = checkpoint.root;
                 let seen = self.inbound.first_sync().map(|_| checkpoint.context.clone());
-                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge, within)?;
+                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge, arrival)?;
                 self.finished_loading(replica, &applied, seen);
                 self.applied(replica, &applied, true);
                 if !applied.held {
@@ -89,7 +89,7 @@ impl Session {
                 }
             }
             Message::Push(push) => {
-                let applied = self.inbound.push(replica, &peer.hello, push, judge, within)?;
+                let applied = self.inbound.push(replica, &peer.hello, push, judge, arrival)?;
                 self.applied(replica, &applied, false);
             }
             Message::Ack(ack) => return self.acknowledged(replica, &ack, now_ms),
@@ -184,7 +184,8 @@ impl Session {
         if more {
             let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
             let passed = self.inbound.after_echo(ack.echo_steps);
-            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, now_ms };
+            let trail = peer.hello.trail.clone();
+            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, trail, now_ms };
             if !replica.acknowledged_at(life, replica_id, acked)? {
                 return self.announce(replica);
             }

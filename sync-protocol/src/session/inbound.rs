@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crdt_core::{
-    Address, Applied, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store,
-    Withdrawal, Within,
+    Address, Applied, Arrival, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store,
+    Withdrawal,
 };
 
 use super::status::SessionError;
@@ -114,22 +114,22 @@ impl Inbound {
         replica: &mut Replica<S>,
         peer: &Hello,
         part: Part<'_>,
-        generation: u64,
+        arrival: &Arrival,
     ) -> Result<Option<(Applied, Loading)>, SessionError> {
         if self.first_sync.is_none() {
             return Err(SessionError::Unexpected("a part of a first sync"));
         }
         let documents = decode(part.batch, &mut Dictionary::new(), replica.limits())?;
-        let loaded = replica.load(crdt_core::Part {
+        let loaded = crdt_core::Part {
             peer: peer.life,
             replica: peer.replica,
             scope: self.scope,
             session: self.session,
             progress: part.progress,
             of: part.of,
-            generation,
             documents,
-        })?;
+        };
+        let loaded = replica.load(loaded, arrival)?;
         if loaded.is_none() {
             replica.stage(peer.life, self.session, part.batch)?;
             self.has_staged = true;
@@ -161,8 +161,9 @@ impl Inbound {
         peer: &Hello,
         checkpoint: Checkpoint<'_>,
         judge: Option<Judgement<'_>>,
-        within: Within,
+        arrival: Arrival,
     ) -> Result<Applied, SessionError> {
+        let arrival = Arrival { has_staged: self.has_staged, ..arrival };
         let documents = match checkpoint.batch {
             [] => Vec::new(),
             batch => decode(batch, &mut Dictionary::new(), replica.limits())?,
@@ -178,8 +179,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        let within = Within { has_staged: self.has_staged, ..within };
-        let applied = replica.apply_within(checkpoint_here, judge, Some(within))?;
+        let applied = replica.apply_arrived(checkpoint_here, judge, &arrival)?;
         self.has_staged = false;
         if applied.held {
             return Ok(applied);
@@ -196,11 +196,12 @@ impl Inbound {
         peer: &Hello,
         push: Push<'_>,
         judge: Option<Judgement<'_>>,
-        within: Within,
+        arrival: Arrival,
     ) -> Result<Applied, SessionError> {
         if !self.following {
             return Err(SessionError::Unexpected("a live change before a checkpoint"));
         }
+        let arrival = Arrival { has_staged: self.has_staged, ..arrival };
         let overflow = DecodeError::Invalid("more steps than 64 bits can count");
         let cursor = self.cursor.checked_add(push.steps).ok_or(overflow)?;
         let counter = self.peer_counter.checked_add(push.own).ok_or(overflow)?;
@@ -222,8 +223,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        let within = Within { has_staged: self.has_staged, ..within };
-        match replica.apply_within(checkpoint, judge, Some(within)) {
+        match replica.apply_arrived(checkpoint, judge, &arrival) {
             Ok(applied) => {
                 self.has_staged = false;
                 if !applied.held {

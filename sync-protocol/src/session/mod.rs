@@ -254,11 +254,12 @@ impl Session {
                         self.announce(replica)?;
                         return self.transmit(replica, now_ms);
                     }
-                    Err(error @ SessionError::ScopeChanged) => {
-                        self.close(EndReason::Failed);
+                    Err(error) => {
+                        if matches!(error, SessionError::Forked | SessionError::ScopeChanged) {
+                            self.end(EndReason::Failed);
+                        }
                         return Err(error);
                     }
-                    Err(error) => return Err(error),
                 }
             }
             _ => return Ok(None),

@@ -381,6 +381,10 @@ impl Outbound {
         if self.generation != window.serves.generation {
             return Err(SessionError::ScopeChanged);
         }
+        if window.head.counter < self.told_counter {
+            // The store was set back while the session was open: the peer has been told of more than there is.
+            return Err(SessionError::Forked);
+        }
         if window.head.offered < window.head.counter {
             replica.offer()?;
         }

@@ -122,6 +122,10 @@ impl Session {
         }
         let obeys = self.obeys();
         let Some(peer) = &mut self.peer else { return Ok(()) };
+        if peer.life == restart.life && !self.renewal.said && !self.renewal.waits {
+            // It goes on as we know it, and answers what we have not said, or said twice. Answered in turn, that would never end.
+            return Ok(());
+        }
         let was = peer.hello.replica;
         if was != restart.replica {
             self.events.push_back(SessionEvent::PeerRenewed { was, now: restart.replica });
@@ -197,7 +201,6 @@ impl Session {
             durable: hello.durable,
             offset_ms: i64::try_from(offset_ms).unwrap_or(i64::MAX),
             sequence: hello.sequence,
-            trail: hello.trail.clone(),
             now_ms,
         };
         self.noted = Some(hello.life);

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crdt_core::{
-    Address, Asked, Fingerprint, Head, Replica, Serves, Store, StoreError, Subscription, Within,
+    Address, Arrival, Asked, Fingerprint, Head, Replica, Serves, Store, StoreError, Subscription, Trail,
 };
 
 use super::Session;
@@ -82,10 +82,11 @@ impl Scopes {
         self.ours.as_ref().map_or(0, |ours| ours.generation)
     }
 
-    /// How what the peer sends is applied.
-    pub(super) fn within(&self) -> Within {
-        let believe = self.ours.as_ref().is_none_or(|ours| self.peer.vouched.includes(&ours.scope));
-        Within { generation: self.generation(), believe, has_staged: false }
+    /// How what a peer sends is applied that told of these runs.
+    pub(super) fn arrival(&self, trail: &Trail) -> Arrival {
+        let believed = self.ours.as_ref().is_none_or(|ours| self.peer.vouched.includes(&ours.scope));
+        let generation = Some(self.generation());
+        Arrival { trail: trail.clone(), has_staged: false, generation, doubted: !believed }
     }
 
     /// What the peer may believe that we have seen.

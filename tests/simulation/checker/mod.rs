@@ -17,7 +17,10 @@ use crdt_core::{Fingerprint, ReplicaId, Stamp};
 use crate::failure::compare;
 use crate::oracle::{Oracle, Seen};
 use crate::plot::Who;
-use crate::words::{Doc, Edit, Outcome, Schema, Shown, Vector};
+use crate::words::{Action, Doc, Edit, Outcome, Schema, Shown, Vector};
+
+/// What the library calls a transaction: who wrote it, and how many that one had written then.
+pub type Name = (ReplicaId, u64);
 
 /// What a device showed at one moment.
 pub struct Sight {
@@ -25,8 +28,14 @@ pub struct Sight {
     pub journal: Vec<usize>,
     /// Of those that are there and are not shown.
     pub withheld: Vec<usize>,
-    /// What its clock says, or the true time if that is earlier.
+    /// The dots under which it has each transaction. There is more than one for what was issued again after it had left.
+    pub names: Vec<(usize, Name)>,
+    /// The least of what its clock says, of what the device believes the time to be because others say so, and of the true
+    /// time. Others can be wrong, and a clock that was put right while nobody asked it looks like one that went on; so what
+    /// it believes is looked at in the end, when all have met whose clocks are right.
     pub clock_ms: u64,
+    /// By how much what it believes is wrong.
+    pub wrong_ms: u64,
     /// What it says that it has seen.
     pub claims: Vector,
     /// A first sync has not come to its end, so it claims nothing of what that brought.
@@ -38,13 +47,15 @@ pub struct Sight {
     pub root: Fingerprint,
     /// All documents, if they were looked at.
     pub documents: Option<Vec<(Doc, Shown)>>,
+    /// Then also where something is not shown, and of when that is.
+    pub hidden: Vec<(Doc, Stamp)>,
 }
 
 /// A transaction as its author saw it.
 pub struct Report<'r> {
     pub edits: &'r [Edit],
     pub outcomes: &'r [Outcome],
-    pub dot: (ReplicaId, u64),
+    pub dot: Name,
     pub stamp: Stamp,
     pub durable: bool,
 }
@@ -52,9 +63,14 @@ pub struct Report<'r> {
 pub struct Checker {
     oracle: Oracle,
     transactions: Vec<Transaction>,
-    dots: BTreeMap<(ReplicaId, u64), usize>,
+    dots: BTreeMap<Name, usize>,
     devices: Vec<Watched>,
     forks: Forks,
+    /// Documents with values that the library has written again because a clock was wrong. They have other stamps than their
+    /// transactions, and what somebody else has taken away meanwhile may be there again.
+    issued: BTreeSet<Doc>,
+    /// Documents that somebody edited who did not see what the transactions come to that he saw; see [`Watched::unlike`].
+    unclear: BTreeSet<Doc>,
 }
 
 /// Files that went back, or were copied, and nobody noticed.
@@ -65,6 +81,10 @@ struct Forks {
     ids: BTreeSet<ReplicaId>,
     /// What was edited under one of them: there, a value may have been issued again, and be there twice.
     docs: BTreeSet<Doc>,
+    /// What two transactions edited that somebody got under one name, before a handshake could tell: of two values of one
+    /// dot one is lost then, and what replaced the one replaced the other. And what a transaction deleted that was issued
+    /// again: if it had left before, the deletion is there twice, and who takes it back takes back one.
+    lossy: BTreeSet<Doc>,
 }
 
 struct Transaction {
@@ -72,6 +92,8 @@ struct Transaction {
     replica: ReplicaId,
     stamp: Stamp,
     docs: Vec<Doc>,
+    /// Those of them that it deletes.
+    deletes: Vec<Doc>,
     past: Seen,
     /// A crash took it back.
     taken_back: bool,
@@ -84,8 +106,16 @@ struct Watched {
     has: Seen,
     /// What of it it showed.
     shown: Seen,
+    /// Documents of which it showed something else than what the transactions come to that it shows: something is withheld
+    /// that had replaced a value before that came here. The state has one cell per key, so whoever gets the later value first
+    /// never gets the earlier one, and shows neither until the time of the later one comes.
+    unlike: BTreeSet<Doc>,
+    /// Something was withheld.
+    withholds: bool,
     /// What it has to show whatever happens to the process: durable, or acknowledged.
     floor: Seen,
+    /// Under which dots it had it.
+    names: Vec<(usize, Name)>,
     /// What it showed at positions of its change order.
     steps: Vec<(u64, Seen)>,
     /// What is in the copy of its file.
@@ -94,7 +124,7 @@ struct Watched {
 }
 
 /// From further ahead than this, nothing is shown: by the library's default, in milliseconds.
-const BOUND_MS: u64 = 60_000;
+pub const BOUND_MS: u64 = 60_000;
 
 /// How the next sight relates to the last.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,7 +152,10 @@ impl Checker {
             schema,
             has: Seen::default(),
             shown: Seen::default(),
+            unlike: BTreeSet::new(),
+            withholds: false,
             floor: Seen::default(),
+            names: Vec::new(),
             steps: Vec::new(),
             copy: None,
             next: Next::Grows,
@@ -133,7 +166,19 @@ impl Checker {
             dots: BTreeMap::new(),
             devices: schemas.map(watched).collect(),
             forks: Forks::default(),
+            issued: BTreeSet::new(),
+            unclear: BTreeSet::new(),
         }
+    }
+
+    /// What a device shows may have changed since it was looked at, without anything having happened but time.
+    pub fn is_unsure_of(&self, at: usize) -> bool {
+        self.devices[at].withholds
+    }
+
+    /// The library has written values again, in these documents.
+    pub fn issued(&mut self, docs: &[Doc]) {
+        self.issued.extend(docs);
     }
 
     /// The number of the next transaction.
@@ -149,10 +194,15 @@ impl Checker {
     /// A transaction was committed by a device that showed what it showed last.
     pub fn committed(&mut self, at: usize, report: &Report<'_>) -> Checked {
         let number = self.transactions.len();
-        // What nobody has, because a crash took it back or an older copy took its file's place, leaves its name free.
-        let somebody_has = |twin: &usize| self.devices.iter().any(|device| device.has.contains(*twin));
-        let twin = self.dots.insert(report.dot, number).filter(somebody_has);
+        // What nobody has under a name leaves it free: a crash took it back, an older copy took its file's place, or it was
+        // issued again under another one before it had left.
+        let mut names = self.devices.iter().flat_map(|device| &device.names);
+        let twin = names.find(|(_, name)| *name == report.dot).map(|(twin, _)| *twin);
+        self.dots.insert(report.dot, number);
         let docs: Vec<Doc> = report.edits.iter().map(|edit| edit.doc).collect();
+        let deletes =
+            report.edits.iter().filter(|edit| matches!(edit.action, Action::Delete | Action::Erase));
+        let deletes = deletes.map(|edit| edit.doc).collect();
         if self.forks.ids.contains(&report.dot.0) {
             self.forks.docs.extend(&docs);
         } else if let Some(other) = twin {
@@ -160,10 +210,14 @@ impl Checker {
             return broken(Promise::Identity, format!("transactions {other} and {number} are both {dot:?}"));
         }
         let watched = &self.devices[at];
+        self.unclear.extend(docs.iter().filter(|doc| watched.unlike.contains(doc)));
         let change = Some((report.stamp, report.dot.1));
         let expected = self.oracle.commit(&watched.shown, &watched.schema, report.edits, change);
         // What was forked may show more than the oracle knows.
-        let exact = !docs.iter().any(|doc| self.forks.docs.contains(doc));
+        let is_exact = |doc: &Doc| {
+            ![&self.forks.docs, &self.issued, &self.unclear].iter().any(|docs| docs.contains(doc))
+        };
+        let exact = docs.iter().all(is_exact);
         if exact && expected.outcomes != report.outcomes {
             let (right, told) = (expected.outcomes, report.outcomes);
             return broken(
@@ -185,6 +239,7 @@ impl Checker {
             replica: report.dot.0,
             stamp: report.stamp,
             docs,
+            deletes,
             past,
             taken_back: false,
         });
@@ -219,20 +274,51 @@ impl Checker {
                 self.check_arrival(at, number, &has)?;
             }
         }
-        self.check_claims(at, &sight, &has)?;
+        self.check_claims(at, sight, &has)?;
+        self.take_names(at, &sight.names)?;
         let watched = &mut self.devices[at];
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
+        watched.withholds = !sight.withheld.is_empty();
         // Until a first sync has come to its end, halves of transactions may show.
         if let Some(documents) = sight.documents.as_ref().filter(|_| !sight.loads) {
-            self.check_documents(at, documents)?;
+            watched.withholds |= !sight.hidden.is_empty();
+            self.check_documents(at, documents, &sight.hidden)?;
         }
         Ok(())
     }
 
-    /// A device claims to have seen what it has, unless it is loading that, and nothing that it has not. What the library issues itself is no
-    /// transaction of an app, and left out.
+    /// Under which dots a device has what it has. What it has issued again may be there twice: where it is not known when the
+    /// history forked, also what was written before.
+    fn take_names(&mut self, at: usize, names: &[(usize, Name)]) -> Checked {
+        let watched = &mut self.devices[at];
+        for (number, name) in names {
+            let was = &watched.names;
+            if was.iter().any(|(other, _)| other == number) && !was.contains(&(*number, *name)) {
+                self.forks.docs.extend(&self.transactions[*number].docs);
+                self.forks.lossy.extend(&self.transactions[*number].deletes);
+            }
+        }
+        watched.names = names.to_vec();
+        let mut named: BTreeMap<Name, usize> = BTreeMap::new();
+        for (number, name) in names {
+            if let Some(twin) = named.insert(*name, *number).filter(|twin| twin != number) {
+                if !self.forks.any {
+                    let what = format!("{} has transactions {twin} and {number} as {name:?}", Who(at));
+                    return broken(Promise::Identity, what);
+                }
+                for one in [twin, *number] {
+                    self.forks.docs.extend(&self.transactions[one].docs);
+                    self.forks.lossy.extend(&self.transactions[one].docs);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A device claims to have seen what it has, unless it is loading that, and nothing that it has not. What the library
+    /// issues itself is no transaction of an app, and left out.
     fn check_claims(&self, at: usize, Sight { claims, loads, .. }: &Sight, has: &Seen) -> Checked {
         if self.forks.any {
             return Ok(());
@@ -254,6 +340,12 @@ impl Checker {
         let soon_ms = sight.clock_ms + BOUND_MS / 2;
         let hidden =
             sight.withheld.iter().find(|number| self.transactions[**number].stamp.hlc.ms() <= soon_ms);
+        let also = sight.hidden.iter().find(|(_, stamp)| stamp.hlc.ms() <= soon_ms);
+        if let Some((doc, stamp)) = also {
+            let what =
+                format!("{} does not show all of {doc}, though the time of {stamp:?} has come", Who(at));
+            return broken(Promise::Clocks, what);
+        }
         match hidden {
             Some(number) => broken(
                 Promise::Clocks,
@@ -321,21 +413,39 @@ impl Checker {
     }
 
     /// The documents that a device shows beside what the transactions that it shows come to.
-    fn check_documents(&self, at: usize, documents: &[(Doc, Shown)]) -> Checked {
-        let watched = &self.devices[at];
+    fn check_documents(&mut self, at: usize, documents: &[(Doc, Shown)], hidden: &[(Doc, Stamp)]) -> Checked {
+        let mut unlike = BTreeSet::new();
         for (doc, shown) in documents {
+            let watched = &self.devices[at];
             let expected = self.oracle.shown(&watched.shown, &watched.schema, *doc);
             let (who, seen) = (Who(at), || numbers(&watched.shown, self.transactions.len()));
-            if self.forks.docs.contains(doc) {
-                if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown) {
+            if self.forks.lossy.contains(doc) {
+                continue;
+            }
+            let exact = compare(*doc, &expected, shown);
+            if hidden.iter().any(|(at, _)| at == doc) {
+                if exact.is_err() {
+                    unlike.insert(*doc);
+                }
+            } else if self.forks.docs.contains(doc) || self.issued.contains(doc) {
+                // A deletion that was written again is concurrent with what brought the document back, and wins where deletes do.
+                let deleted =
+                    self.issued.contains(doc) && watched.schema.of(*doc).delete_wins && shown.is_none();
+                let clear = !deleted && !self.unclear.contains(doc);
+                if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown)
+                    && clear
+                {
                     let what = format!("{who} shows transactions {}, of a forked history; {what}", seen());
                     return broken(Promise::Identity, what);
                 }
-            } else if let Err(failure) = compare(*doc, &expected, shown) {
+            } else if let Err(failure) = exact
+                && !self.unclear.contains(doc)
+            {
                 let what = format!("{who} shows transactions {}; {}", seen(), failure.what);
                 return broken(Promise::WholeTransactions, what);
             }
         }
+        self.devices[at].unlike = unlike;
         Ok(())
     }
 
@@ -370,6 +480,7 @@ impl Checker {
     pub fn left(&mut self, at: usize) {
         let watched = &mut self.devices[at];
         (watched.has, watched.shown) = (Seen::default(), Seen::default());
+        watched.names.clear();
     }
 
     /// The file was copied; what is in a copy may leave, so it is durable.
@@ -427,6 +538,13 @@ impl Checker {
                     format!("in the end, {} and {} show different transactions", Who(*first), Who(*at));
                 return broken(Promise::Convergence, what);
             }
+            if sight.wrong_ms > BOUND_MS && sights.len() > 1 {
+                let (who, wrong_s) = (Who(*at), sight.wrong_ms / 1_000);
+                let what = format!(
+                    "in the end all clocks are right, and {who} believes in one that is {wrong_s} s off"
+                );
+                return broken(Promise::Clocks, what);
+            }
             if sight.root != one.root {
                 let what = format!("in the end, {} and {} have different roots", Who(*first), Who(*at));
                 return broken(Promise::Convergence, what);
@@ -452,7 +570,20 @@ impl Checker {
                 other.schema == mine.schema && other.shown == mine.shown
             };
             let Some((other, before)) = sights[..index].iter().rfind(alike) else { continue };
-            if before.documents != sight.documents {
+            // Nor do those of whom one had seen a value before it was replaced by what both withhold.
+            let all = |one: &Sight| {
+                one.documents
+                    .iter()
+                    .flatten()
+                    .filter(|(doc, _)| {
+                        ![&before.hidden, &sight.hidden]
+                            .iter()
+                            .any(|hidden| hidden.iter().any(|(at, _)| at == doc))
+                    })
+                    .cloned()
+                    .collect::<Vec<_>>()
+            };
+            if all(before) != all(sight) {
                 let what = format!("in the end, {} and {} show different documents", Who(*other), Who(*at));
                 return broken(Promise::Convergence, what);
             }
