@@ -616,8 +616,8 @@ mod tests {
             }),
             Message::Partial(scope_told(true, None)),
             Message::Partial(scope_told(false, Some(Scope::nothing().collection("tasks")))),
-            Message::Partial(Partial::Load(FirstSync { own: 300, resume: None })),
-            Message::Partial(Partial::Load(FirstSync { own: 0, resume: Some(through()) })),
+            Message::Partial(Partial::Load(FirstSync { resume: None })),
+            Message::Partial(Partial::Load(FirstSync { resume: Some(through()) })),
             Message::Partial(Partial::Part(Part { of: 300, progress: through(), batch: &[9] })),
             Message::Partial(Partial::Part(Part { of: 0, progress: Progress::start(7), batch: &[9] })),
         ]

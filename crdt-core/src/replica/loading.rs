@@ -105,8 +105,6 @@ pub struct Loading {
 /// What a replica that has yet to load says when it asks a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstSync {
-    /// How many transactions of its own it holds: these need not be sent.
-    pub own: u64,
     /// Where it stopped when it was cut.
     pub resume: Option<Progress>,
 }
@@ -157,8 +155,7 @@ impl<S: Store> Replica<S> {
                 return Ok(None);
             }
             let resume = progress(store, peer)?.filter(|(known, _)| *known == scope);
-            let own = if Subscription::read(store)?.vouches_for_own() { head.counter } else { 0 };
-            Ok(Some(FirstSync { own, resume: resume.map(|(_, progress)| progress) }))
+            Ok(Some(FirstSync { resume: resume.map(|(_, progress)| progress) }))
         })
     }
 

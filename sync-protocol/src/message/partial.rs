@@ -59,7 +59,6 @@ impl<'a> Partial<'a> {
             }
             Self::Load(load) => {
                 out.push(LOAD);
-                put_unsigned(out, load.own);
                 if let Some(progress) = &load.resume {
                     progress.put(out);
                 }
@@ -78,9 +77,8 @@ impl<'a> Partial<'a> {
         let message = match kind {
             SCOPE => Self::Scope(ScopeTold::read(&mut reader)?),
             LOAD => {
-                let own = reader.unsigned("a counter")?;
                 let resume = if reader.remaining() > 0 { Some(read_progress(&mut reader)?) } else { None };
-                Self::Load(FirstSync { own, resume })
+                Self::Load(FirstSync { resume })
             }
             PART => {
                 let (of, progress) = (reader.unsigned("a number of documents")?, read_progress(&mut reader)?);

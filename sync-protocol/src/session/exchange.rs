@@ -70,8 +70,7 @@ impl Session {
                 if self.inbound.holds() => {}
             Message::Partial(Partial::Scope(told)) => return self.scope_told(replica, told),
             Message::Partial(Partial::Load(asked)) => {
-                let peer = peer.hello.replica;
-                return self.load_asked(replica, asked, peer);
+                return self.load_asked(replica, asked);
             }
             Message::Partial(Partial::Part(part)) => {
                 let loaded = self.inbound.part(replica, &peer.hello, part, &arrival)?;

@@ -6,10 +6,7 @@
 use alloc::vec::Vec;
 
 use crdt_core::codec::Dictionary;
-use crdt_core::{
-    Address, Applied, Document, Dot, FirstSync, Loading, Progress, Replica, ReplicaId, Scanned, Store,
-    VersionVector,
-};
+use crdt_core::{Address, Applied, Document, Dot, FirstSync, Loading, Progress, Replica, Scanned, Store};
 
 use super::Session;
 use super::outbound::{Batch, encode};
@@ -25,29 +22,19 @@ pub(super) struct Loader {
     reaches: Progress,
     /// About how many documents there are.
     of: u64,
-    /// What need not be sent: the peer's own transactions.
-    pub(super) seen: VersionVector,
 }
 
 impl Loader {
     /// Begins a run, or goes on with one that was cut.
-    pub(super) fn new<S: Store>(
-        replica: &mut Replica<S>,
-        asked: FirstSync,
-        peer: ReplicaId,
-    ) -> Result<Self, SessionError> {
+    pub(super) fn new<S: Store>(replica: &mut Replica<S>, asked: FirstSync) -> Result<Self, SessionError> {
         let (head, serves) = (replica.head()?, replica.serves()?);
         // A position beyond our head is one in a history that we have lost.
         let usable = |progress: &Progress| {
             progress.sequence <= head.sequence && progress.sequence >= serves.scan_before
         };
         let progress = asked.resume.filter(usable).unwrap_or(Progress::start(head.sequence));
-        let mut seen = VersionVector::new();
-        if asked.own > 0 {
-            seen.raise(Dot::new(peer, asked.own));
-        }
         let of = replica.document_estimate()?;
-        Ok(Self { reaches: progress.clone(), progress, of, seen })
+        Ok(Self { reaches: progress.clone(), progress, of })
     }
 
     /// Where the change order goes on.
@@ -97,10 +84,9 @@ impl Session {
         &mut self,
         replica: &mut Replica<S>,
         asked: FirstSync,
-        peer: ReplicaId,
     ) -> Result<(), SessionError> {
         let head = replica.head()?;
-        self.outbound.load(replica, asked, peer)?;
+        self.outbound.load(replica, asked)?;
         self.scopes.heard_load();
         self.without_sums(&head);
         Ok(())

@@ -142,8 +142,8 @@ impl Outbound {
         };
         (self.state, self.way) = (state, Some(way));
         match (&mut self.state, &mut self.loader) {
-            (State::Scan { seen, after, start }, Some(loader)) => {
-                (*seen, *start) = (core::mem::take(&mut loader.seen), loader.sequence());
+            (State::Scan { after, start, .. }, Some(loader)) => {
+                *start = loader.sequence();
                 match loader.looked_at() {
                     Scanned::Nothing => {}
                     Scanned::Through(address) => *after = Some(address),
@@ -162,12 +162,11 @@ impl Outbound {
         &mut self,
         replica: &mut Replica<S>,
         asked: FirstSync,
-        peer: crdt_core::ReplicaId,
     ) -> Result<(), SessionError> {
         if !matches!(self.state, State::Waiting) {
             return Err(SessionError::Unexpected("a first sync after a want"));
         }
-        self.loader = Some(Loader::new(replica, asked, peer)?);
+        self.loader = Some(Loader::new(replica, asked)?);
         Ok(())
     }
 
