@@ -326,7 +326,10 @@ impl Session {
 
     /// Tells the peer what we want, if anything.
     fn ask(&mut self, want: Option<Want>) {
-        let Some(want) = want else { return };
+        let Some(mut want) = want else { return };
+        if !self.scopes.allow_sums() {
+            want.by = By::Cursor;
+        }
         if want.by != By::Cursor {
             self.reconcile.begin(false, want.by == By::Suspicion);
         }

@@ -395,7 +395,8 @@ impl Outbound {
             let mut context = window.context;
             if self.partial || !self.vouches || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES
             {
-                // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it costs the peer bytes, not changes.
+                // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it
+                // costs the peer bytes, not changes.
                 context.clear();
             }
             let mut head = window.head;
