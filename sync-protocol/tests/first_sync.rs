@@ -371,6 +371,29 @@ fn a_follower_loads_from_its_server_and_from_nobody_else() {
 }
 
 #[test]
+fn a_refusal_in_a_first_sync_is_not_the_end_of_it() {
+    let rules = |_: &Applicant<'_>| Ok(Rules::all(Right::ReadWrite).collection("closed", Right::Read));
+    // Whoever has the lower nonce begins to compare sums, where that is to be done.
+    for nonce in [1, 3] {
+        let (mut server, mut b) = (filled(1, 3), replica(2));
+        b.follow().unwrap();
+        for collection in ["tasks", "closed"] {
+            b.commit(START_MS, Durability::Visible, |tx| {
+                tx.document(collection, DocumentId::from_u64(1))?.set("title", "mine")?;
+                Ok::<_, TransactionError>(())
+            })
+            .unwrap();
+        }
+        let mut line = Line::new(nonce);
+        line.at_a = Session::new(Config::new(nonce), START_MS).guarded_by(Arc::new(rules));
+        line.at_b = Session::new(Config::new(2), START_MS).obeying();
+        line.finish(&mut server, &mut b);
+        assert_eq!(b.rejected().unwrap().len(), 1);
+        assert_same(&mut server, &mut b);
+    }
+}
+
+#[test]
 fn a_progress_that_means_nothing_to_the_sender_starts_anew() {
     let (mut a, mut b) = (filled(1, 300), replica(2));
     let mut backup = filled(1, 20);
