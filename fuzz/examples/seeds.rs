@@ -258,7 +258,7 @@ fn conversations(seeds: &mut Seeds, [a, b]: &mut [Memory; 2]) {
             forged::want(&mut input.clone(), &head, &trail),
             forged::restart(&mut input.clone(), &head, &head, &trail),
             partial::forged_scope(&mut input.clone()),
-            partial::forged_load(&mut input.clone(), &head, &head),
+            partial::forged_load(&mut input.clone(), &head),
             partial::forged_part(&mut input, a),
             wire::pack(&[&[wire::kind::CHUNK], &choices.repeat(20)[..]].concat()),
         ] {

@@ -155,7 +155,7 @@ impl World<'_> {
             32 => partial::forged_scope(&mut self.input),
             33 => {
                 let heads = [&mut self.victim, &mut self.peer].map(|replica| replica.head().expect("memory"));
-                partial::forged_load(&mut self.input, &heads[0], &heads[1])
+                partial::forged_load(&mut self.input, &heads[0])
             }
             _ => partial::forged_part(&mut self.input, &mut self.peer),
         };

@@ -24,9 +24,8 @@ pub fn scope_told(scope: &[u8], vouched: &[u8], loading: u8, known: Option<&[u8]
 }
 
 /// The body of a Load.
-pub fn load(own: u64, resume: Option<&Progress>) -> Vec<u8> {
+pub fn load(resume: Option<&Progress>) -> Vec<u8> {
     let mut body = vec![kind::LOAD];
-    put_unsigned(&mut body, own);
     if let Some(progress) = resume {
         put_progress(&mut body, progress);
     }
@@ -108,10 +107,9 @@ fn any_progress(input: &mut Input<'_>, head: &Head) -> Progress {
 }
 
 /// Somebody asks for a first sync, or to go on with one.
-pub fn forged_load(input: &mut Input<'_>, victim: &Head, peer: &Head) -> Vec<u8> {
-    let own = near(input, peer.counter);
+pub fn forged_load(input: &mut Input<'_>, victim: &Head) -> Vec<u8> {
     let resume = input.flag().then(|| any_progress(input, victim));
-    load(own, resume.as_ref())
+    load(resume.as_ref())
 }
 
 /// Somebody's documents as a part of a first sync, or cells that nobody wrote; and anything said of the progress.

@@ -197,14 +197,14 @@ fn a_first_sync_in_parts_is_taken_and_goes_on_where_it_was_cut() {
     let of_first = encode(&mut Dictionary::new(), &all[..1].to_vec());
 
     let mut talk = Talk::with(victim, &mut peer, 1);
-    assert_eq!(talk.heard[1], partial::load(1, None));
+    assert_eq!(talk.heard[1], partial::load(None));
     talk.say(&partial::part(2, &progress, &of_first));
     assert_eq!(talk.victim.loading().unwrap(), Some(Loading { documents: 1, of: 2 }));
     assert!(talk.victim.read("tasks", DocumentId::from_u64(2)).unwrap().exists());
 
     let mut talk = Talk::with(talk.victim, &mut peer, 1);
     let nothing_held = partial::scope_told(&[], &[], 1, None);
-    assert_eq!(talk.heard[1..3], [nothing_held, partial::load(1, Some(&progress))]);
+    assert_eq!(talk.heard[1..3], [nothing_held, partial::load(Some(&progress))]);
     talk.say(&partial::part(2, &Progress { sequence: 2, scanned: Scanned::Everything }, &of_first));
     talk.say(&checkpoint(&mut peer));
     assert_eq!(talk.victim.loading().unwrap(), None);
@@ -224,7 +224,7 @@ fn a_first_sync_is_given_in_parts() {
     let all = documents(&mut victim);
     let mut talk = Talk::with(victim, &mut replica(2), 1);
     talk.kinds();
-    talk.say(&partial::load(0, None));
+    talk.say(&partial::load(None));
     talk.say(&want(by::CURSOR));
     // The first two documents, of three, at the first position of the change order; the third goes with the checkpoint.
     let through = |at: usize| Progress { sequence: 1, scanned: Scanned::Through(all[at].0.clone()) };
@@ -235,7 +235,7 @@ fn a_first_sync_is_given_in_parts() {
     // And to one that has the first already.
     let mut talk = Talk::with(talk.victim, &mut replica(2), 1);
     talk.kinds();
-    talk.say(&partial::load(0, Some(&through(0))));
+    talk.say(&partial::load(Some(&through(0))));
     talk.say(&want(by::CURSOR));
     assert_eq!(talk.kinds(), [kind::CHECKPOINT]);
 }

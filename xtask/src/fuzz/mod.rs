@@ -54,9 +54,11 @@ impl Arguments {
                 }
                 "--workers" => {
                     let workers = value()?;
-                    read.workers = workers.parse().ok().filter(|workers| *workers > 0).ok_or(format!(
-                        "--workers {workers}: at least one has to run"
-                    ))?;
+                    read.workers = workers
+                        .parse()
+                        .ok()
+                        .filter(|workers| *workers > 0)
+                        .ok_or(format!("--workers {workers}: at least one has to run"))?;
                 }
                 "--target" => read.target = Some(value()?),
                 "--sanitizer" => read.sanitizer = value()?,
