@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crdt_core::{
-    ChangeEvent, Collection, Committed, DocumentId, DocumentView, Durability, Name, Replica, ReplicaId,
-    ReplicaStatus,
+    ChangeEvent, Collection, Committed, DocumentId, DocumentView, Durability, Loading, Name, Replica,
+    ReplicaId, ReplicaStatus, Scope,
 };
 use sqlite_adapter::{Identity, Opened, Report, SqliteStore};
 
@@ -61,6 +61,9 @@ impl Database {
         if !options.read_only {
             replica.keep_time(options.receive_bound);
             replica.tick(now_ms())?;
+        }
+        if let Some(scope) = options.scope.clone().filter(|_| !options.read_only) {
+            replica.subscribe(scope)?;
         }
         let shared = Shared {
             state: Mutex::new(State { replica, telling: false }),
@@ -180,6 +183,67 @@ impl Database {
     /// [`Error::Store`].
     pub fn replica_id(&self) -> Result<ReplicaId, Error> {
         Ok(self.with(Replica::head)?.replica)
+    }
+
+    /// Changes which part of the namespace this database holds: whole collections, or documents by their ids. Both what
+    /// peers send and what they are sent follows it from the next sync on; conversations that are open end.
+    ///
+    /// What is new in the scope is fetched. What is outside stays, and can be read, until a peer that keeps it has durably
+    /// acknowledged all of it; it then goes from this file, and stays everywhere else. Documents outside can be written all
+    /// the same: they go the same way. False when nothing changes.
+    ///
+    /// Two databases of which one holds a part cannot compare what they hold: a sync report's `in_sync` is false then.
+    ///
+    /// ```
+    /// use rejoin::{Database, DocumentId, Scope};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let db = Database::open(folder.path().join("team.db"))?;
+    /// let project = DocumentId::from_key("projects", "north wing");
+    /// db.subscribe(Scope::nothing().collection("people").documents("projects", [project]))?;
+    /// # Ok::<(), rejoin::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a scope that names too much, [`Error::Store`]; nothing is changed.
+    pub fn subscribe(&self, scope: Scope) -> Result<bool, Error> {
+        self.with(|replica| replica.subscribe(scope))
+    }
+
+    /// Which part of the namespace this database holds.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn scope(&self) -> Result<Scope, Error> {
+        Ok(self.with(Replica::subscription)?.scope)
+    }
+
+    /// Whether documents outside the scope wait for a peer that takes them over. Right after a narrowing: whether there may
+    /// be some.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn has_outside(&self) -> Result<bool, Error> {
+        self.with(Replica::has_outside)
+    }
+
+    /// How far the first sync of this database has come; `None` when it has come to its end, or never began. Until then
+    /// what the database shows is incomplete, also across restarts: tell the user that it is loading.
+    ///
+    /// Every part that comes calls the [watchers](Database::watch), who can ask here.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn loading(&self) -> Result<Option<Loading>, Error> {
+        self.with(Replica::loading)
+    }
+
+    /// Waits no longer for the rest of a first sync that was cut, because the peer is gone for good, say: what came is taken
+    /// as it is, incomplete transactions included. False when nothing was loading.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn stop_loading(&self) -> Result<bool, Error> {
+        self.with(Replica::stop_loading)
     }
 
     /// Checks the file: SQLite's own check, and whether what is stored sums up to the fingerprint. Reads everything.

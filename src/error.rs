@@ -2,6 +2,7 @@
 
 use crdt_core::{
     ClockError, CommitError, Conflict, EditError, LimitExceeded, OpenError, RepairError, StoreError,
+    SubscribeError,
 };
 
 /// What went wrong. Unless the variant says otherwise, nothing was changed.
@@ -69,6 +70,15 @@ impl From<OpenError> for Error {
         match error {
             OpenError::Store(error) => Self::Store(error),
             OpenError::Limit(error) => Self::Limit(error),
+        }
+    }
+}
+
+impl From<SubscribeError> for Error {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::Store(error) => Self::Store(error),
+            SubscribeError::Limit(error) => Self::Limit(error),
         }
     }
 }

@@ -103,9 +103,9 @@ pub use watch::Watch;
 
 pub use crdt_core::{
     ChangeEvent, ChangeKind, ClockStatus, ClockVerdict, Collection, Conflict, DocumentChange, DocumentId,
-    DocumentMut, DocumentView, Dot, Durability, FieldChange, FieldType, Fields, MapView, Name, Origin,
-    ParkReason, ParkedChange, Payload, PeerClock, PeerState, PeerStatus, Reading, Renewal, Repair, ReplicaId,
-    ReplicaStatus, Resolver, Roots, SessionEnd, Sibling, Value, Withheld, resolve,
+    DocumentMut, DocumentView, Dot, Durability, FieldChange, FieldType, Fields, Loading, MapView, Name,
+    Origin, ParkReason, ParkedChange, Payload, PeerClock, PeerState, PeerStatus, Reading, Renewal, Repair,
+    ReplicaId, ReplicaStatus, Resolver, Roots, Scope, SessionEnd, Sibling, Value, Withheld, resolve,
 };
 
 /// README's code, compiled and run with the tests.

@@ -16,7 +16,7 @@ impl Database {
     /// connection, and the next sync resumes.
     ///
     /// The steps with the database block the task for the time of a small transaction each, and of one large transaction
-    /// at the end of a large first sync. If other tasks cannot wait for that, give it a thread of its own.
+    /// at the end of a large sync that is not the first. If other tasks cannot wait for that, give it a thread of its own.
     ///
     /// ```no_run
     /// # use rejoin::Database;

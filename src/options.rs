@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crdt_core::{Durability, Namespace, ReceiveBound};
+use crdt_core::{Durability, Namespace, ReceiveBound, Scope};
 
 use crate::{Database, Error};
 
@@ -23,6 +23,7 @@ pub struct OpenOptions {
     pub(crate) busy_timeout_ms: u32,
     pub(crate) read_only: bool,
     pub(crate) follows_server: bool,
+    pub(crate) scope: Option<Scope>,
     pub(crate) receive_bound: ReceiveBound,
 }
 
@@ -34,6 +35,7 @@ impl Default for OpenOptions {
             busy_timeout_ms: 5_000,
             read_only: false,
             follows_server: false,
+            scope: None,
             receive_bound: ReceiveBound::default(),
         }
     }
@@ -74,6 +76,12 @@ impl OpenOptions {
     /// has nothing to go back to. Among peers of equal rights, leave it out.
     pub fn follows_server(mut self) -> Self {
         self.follows_server = true;
+        self
+    }
+
+    /// Holds a part of the namespace only; see [`Database::subscribe`]. Without it, what was subscribed to last holds.
+    pub fn subscribe(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
         self
     }
 

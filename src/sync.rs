@@ -27,7 +27,8 @@ pub struct SyncReport {
     /// Bytes and messages.
     pub traffic: Traffic,
     /// Both sides held the same at the end. Otherwise something was committed meanwhile: sync again; or a server does not let
-    /// this database read everything, see `terms`: then nobody can tell.
+    /// this database read everything, see `terms`, or one of the two [subscribes](Database::subscribe) to a part only: then
+    /// nobody can tell.
     pub in_sync: bool,
     /// The peer's wall clock minus ours, in milliseconds.
     pub clock_skew_ms: i64,
@@ -184,7 +185,7 @@ impl Database {
             way: status.way,
             cells_received: heard.cells,
             traffic: status.traffic,
-            in_sync: status.peer_root == Some(self.root()?),
+            in_sync: status.comparable && status.peer_root == Some(self.root()?),
             clock_skew_ms: heard.skew_ms,
             clock: heard.clock.unwrap_or(ClockVerdict::Agrees),
             terms: status.terms.unwrap_or(Terms::OPEN),

@@ -108,6 +108,7 @@ mod replica;
 mod replica_id;
 pub mod resolve;
 mod schema;
+mod scope;
 mod small_map;
 mod store;
 mod transaction;
@@ -130,13 +131,15 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Acknowledged, Applied, ApplyError, Arrival, Checkpoint, ClockStatus, ClockVerdict, CommitError,
-    Committed, Difference, Fork, Holding, Judgement, Meeting, Memory, ParkReason, ParkedChange, PeerClock,
-    PeerState, PeerStatus, Position, Refusals, Renewal, Repair, RepairError, Replica, ReplicaStatus, Roots,
-    RunPart, SessionEnd, Spare, Sums, Trail, Window, Withdrawal, renew_identity, shown_instead,
+    Acknowledged, Applied, ApplyError, Arrival, Asked, Checkpoint, ClockStatus, ClockVerdict, CommitError,
+    Committed, Difference, FirstSync, Fork, Holding, Judgement, Loading, Meeting, Memory, ParkReason,
+    ParkedChange, Part, PeerClock, PeerState, PeerStatus, Position, Progress, Refusals, Renewal, Repair,
+    RepairError, Replica, ReplicaStatus, Roots, RunPart, Scanned, Serves, SessionEnd, Spare, SubscribeError,
+    Subscription, Sums, Trail, Window, Withdrawal, renew_identity, shown_instead,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};
+pub use scope::Scope;
 pub use store::{
     Access, Durability, Head, Life, LogRecord, Note, PARKED_NOTES, PeerRecord, Store, StoreError,
 };

@@ -154,6 +154,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
+        self.remove(Key::Document(address.clone()));
+        let numbered = Key::NumberOf(address.clone());
+        if let Some(Row::Number(number)) = self.rows.get(&numbered) {
+            let number = *number;
+            self.remove(Key::Numbered(number));
+            self.remove(numbered);
+        }
+        Ok(())
+    }
+
     fn documents_after(
         &mut self,
         after: Option<&Address>,
@@ -176,6 +187,11 @@ impl Store for MemoryStore {
         let next = next.take_while(|(address, _)| address.collection == *collection);
         let next = next.filter(|(address, _)| Some(address.id) != after).take(limit);
         Ok(next.map(|(address, document)| (address.id, document.clone())).collect())
+    }
+
+    fn document_estimate(&mut self) -> Result<u64, StoreError> {
+        let first = Address { collection: Name::from(""), id: DocumentId::from_u64(0) };
+        Ok(self.documents(first).count() as u64)
     }
 
     fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError> {

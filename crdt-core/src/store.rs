@@ -166,6 +166,13 @@ pub trait Store {
         collection: &Collection,
     ) -> Result<(), StoreError>;
 
+    /// Takes a document out, as if it had never been there. Steps of the change order may go on to name it: then
+    /// [`Store::log_after`] leaves it out, or [`Store::document`] does not find it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError>;
+
     /// As [`Store::put_document`], for a document that does not show its state: cells of it are parked. A store that shows
     /// documents to others (in a column for queries, say) shows `shown`; [`Store::document`] gives the state.
     ///
@@ -212,6 +219,14 @@ pub trait Store {
         after: Option<DocumentId>,
         limit: usize,
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError>;
+
+    /// About how many documents there are, deleted ones included, if that is cheap to say; 0 when it is not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn document_estimate(&mut self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
 
     /// A number by which [`Store::address_numbered`] finds a document again for as long as it is stored; `None` when it is
     /// not. Asked in a transaction for writing, because a store may give the number now.

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use crate::document::{Address, Document, DocumentId, DocumentMut, DocumentView, EditError, Path, Working};
 use crate::limits::{LimitExceeded, Limits};
-use crate::replica::{drop_rejected, shown};
+use crate::replica::{counted, drop_rejected, shown};
 use crate::schema::Collections;
-use crate::small_map::SmallMap;
+use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Store, StoreError};
 use crate::{Change, ClockError, Dot, Hlc, Name};
 
@@ -24,6 +24,10 @@ pub struct Transaction<'r> {
     /// Stamps after this one are not followed but exceeded by an epoch.
     latest: Hlc,
     documents: SmallMap<Address, Opened>,
+    /// This replica has evicted documents, or may have.
+    was_partial: bool,
+    /// Documents that are not there, but what was counted here before they went is known.
+    restored: SmallSet<Address>,
 }
 
 /// A document that a transaction has opened.
@@ -44,6 +48,8 @@ pub(crate) struct Written {
     /// What the edits made of what the document shows; the merge of the delta has to come to the same.
     /// `None` for what is not the outcome of edits.
     pub(crate) after: Option<Document>,
+    /// What was before is not stored: it is what was counted in a document that is not there.
+    pub(crate) restored: bool,
 }
 
 /// A document that a transaction cannot open. Nothing was changed; the transaction can go on.
@@ -64,8 +70,10 @@ impl<'r> Transaction<'r> {
         limits: &'r Limits,
         change: Change,
         latest: Hlc,
+        was_partial: bool,
     ) -> Self {
-        Self { store, collections, limits, change, began: change, latest, documents: SmallMap::new() }
+        let (documents, restored) = (SmallMap::new(), SmallSet::new());
+        Self { store, collections, limits, change, began: change, latest, documents, was_partial, restored }
     }
 
     /// Opens a document for editing, whether it exists or not. Nothing is written before the first edit.
@@ -83,7 +91,7 @@ impl<'r> Transaction<'r> {
         if !self.documents.contains_key(&address) {
             let (open, limit) = (self.documents.len(), self.limits.documents_per_transaction);
             LimitExceeded::check("documents of a transaction", open + 1, limit)?;
-            let before = self.store.document(&address)?.unwrap_or_default();
+            let before = self.before(&address)?;
             let (shown, parked) = shown(self.store, &address, &before)?;
             let working = Working { state: (*shown).clone(), delta: Document::new() };
             self.documents.insert(address.clone(), Opened { before, hides: parked.is_some(), working });
@@ -100,6 +108,18 @@ impl<'r> Transaction<'r> {
             id,
             path: Path::new(),
         })
+    }
+
+    /// The document as it is; or what was counted here before it went.
+    fn before(&mut self, address: &Address) -> Result<Arc<Document>, StoreError> {
+        if let Some(document) = self.store.document(address)? {
+            return Ok(document);
+        }
+        let counted = if self.was_partial { counted(self.store, address)? } else { None };
+        if counted.is_some() {
+            self.restored.insert(address.clone(), ());
+        }
+        Ok(Arc::new(counted.unwrap_or_default()))
     }
 
     /// Reads a document as this transaction sees it, its own edits included.
@@ -133,7 +153,7 @@ impl<'r> Transaction<'r> {
     /// # Errors
     /// [`ClockError`].
     pub(crate) fn finish(self) -> Result<(Change, Vec<Written>), ClockError> {
-        let (began, mut change) = (self.began, self.change);
+        let (began, mut change, restored) = (self.began, self.change, self.restored);
         for (_, Opened { before, working, .. }) in self.documents.iter().filter(|(_, opened)| opened.hides) {
             let mut parked = Ok(());
             working.delta.clone().merge_observed((**before).clone(), &mut |_, written, winner| {
@@ -146,7 +166,8 @@ impl<'r> Transaction<'r> {
         let written = self.documents.into_iter().filter(|(_, opened)| !opened.working.delta.is_empty());
         let written = written.map(|(address, Opened { before, working, .. })| {
             let Working { state, delta } = working.finish(&began, &change);
-            Written { address, before, delta, after: Some(state) }
+            let restored = restored.contains_key(&address);
+            Written { address, before, delta, after: Some(state), restored }
         });
         Ok((change, written.collect()))
     }

@@ -15,8 +15,8 @@ use rejoin_fuzz::decoders::{Batch, encode};
 use rejoin_fuzz::input::{Input, put_piece};
 use rejoin_fuzz::link::Role;
 use rejoin_fuzz::schema::{declared, edit_once};
-use rejoin_fuzz::session::{HEALS, KEEPS_TIME, KINDS, Reached, play};
-use rejoin_fuzz::{bundle, forged, wire};
+use rejoin_fuzz::session::{HAS_MET, HEALS, HOLDS_PART, HONEST, KEEPS_TIME, KINDS, Reached, play};
+use rejoin_fuzz::{bundle, forged, partial, wire};
 use serde::Serialize;
 use sync_protocol::bundle::{For, export};
 use sync_protocol::drive::write_message;
@@ -256,7 +256,10 @@ fn conversations(seeds: &mut Seeds, [a, b]: &mut [Memory; 2]) {
             forged::differ(&mut input.clone()),
             forged::held(&mut input.clone()),
             forged::want(&mut input.clone(), &head, &trail),
-            forged::restart(&mut input, &head, &head, &trail),
+            forged::restart(&mut input.clone(), &head, &head, &trail),
+            partial::forged_scope(&mut input.clone()),
+            partial::forged_load(&mut input.clone(), &head),
+            partial::forged_part(&mut input, a),
             wire::pack(&[&[wire::kind::CHUNK], &choices.repeat(20)[..]].concat()),
         ] {
             seeds.add("message", body);
@@ -283,24 +286,28 @@ fn actions(seeds: &mut Seeds) {
         [("session", Role::Open), ("guarded", Role::Guarded), ("following", Role::Following)]
     {
         for action in 0..KINDS {
-            for victim in [0, HEALS | KEEPS_TIME] {
+            for victim in [0, HEALS | KEEPS_TIME | HAS_MET] {
                 let some = [action, 1, 3, 2, 1, 0, 2, 1, 1, 5, 0, 1, 3, 3, 0, 1];
                 seeds.add(target, [&[victim, 0, 0][..], &some, &[0], &some].concat());
             }
         }
-        for story in stories() {
+        for story in stories().into_iter().chain(partial_stories()) {
             seeds.add(target, story);
         }
         let mut state = 0x9e37_79b9u32;
         for mixture in 0..60u8 {
             // Every third has the actions of an honest peer only.
-            let actions = if mixture % 3 == 0 { 5 } else { u32::from(KINDS) };
-            let mut bytes = vec![mixture / 3 % 4];
+            let is_honest = mixture % 3 == 0;
+            let mut bytes = vec![mixture / 3 % 16];
             bytes.extend((0..160).map(|_| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 // Mostly small numbers, as actions and their arguments are.
                 let [_, low, middle, high] = state.to_le_bytes();
-                if high >= 0xc0 && actions > 5 { low ^ middle } else { high % actions as u8 }
+                match high {
+                    _ if is_honest => HONEST[usize::from(high) % HONEST.len()],
+                    0xc0.. => low ^ middle,
+                    _ => high % KINDS,
+                }
             }));
             seeds.add(target, bytes);
         }
@@ -316,8 +323,10 @@ fn stories() -> Vec<Vec<u8>> {
     const PEER_WRITES: &[u8] = &[3, 0, 0, 0, 0, 1, 7];
     const WRITE: &[u8] = &[1, 0, 0, 0, 0, 4, 9];
     let cells = |action: u8, hlc: u8| [action, 1, 0, 1, 0, 1, 0, hlc, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 9, 0, 0];
-    let connected =
-        |victim: u8, how: u8, steps: &[&[u8]]| [&[victim, how, 0, 0][..], &steps.concat(), REST].concat();
+    // In a second session: in the first one the peer loads, and sums of what is being loaded do not pass.
+    let connected = |victim: u8, how: u8, steps: &[&[u8]]| {
+        [&[victim, 0, 0, 0, 20, 0, how, 0, 0][..], &steps.concat(), REST].concat()
+    };
     let mut stories = Vec::new();
     for victim in [0, HEALS, KEEPS_TIME, HEALS | KEEPS_TIME] {
         let mut add = |how: u8, steps: &[&[u8]]| stories.push(connected(victim, how, steps));
@@ -351,9 +360,89 @@ fn stories() -> Vec<Vec<u8>> {
     stories
 }
 
+/// First syncs and parts of the namespace.
+fn partial_stories() -> Vec<Vec<u8>> {
+    const REST: &[u8] = &[0];
+    const ANEW: &[u8] = &[37];
+    const MUCH_HERE: &[u8] = &[38, 0, 2];
+    const MUCH_THERE: &[u8] = &[38, 1, 2];
+    const WRITE: &[u8] = &[1, 0, 0, 0, 0, 4, 9];
+    const NARROW: &[u8] = &[35, 3, 1, 0, 0, 0];
+    const WIDEN: &[u8] = &[35, 0];
+    const TASKS: &[u8] = &[35, 2];
+    const VICTIMS: [u8; 4] = [0, HAS_MET, HEALS | KEEPS_TIME, HEALS | KEEPS_TIME | HAS_MET];
+    let mut stories = Vec::new();
+    for victim in VICTIMS {
+        let mut add = |steps: &[&[u8]]| {
+            stories.push([&[victim, 0, 0][..], &steps.concat(), REST].concat());
+        };
+        // Much is told, both ways: to one that holds nothing, to one that has met somebody, to one that is up to date.
+        add(&[MUCH_THERE, ANEW, REST, MUCH_THERE, REST]);
+        add(&[MUCH_HERE, REST, MUCH_HERE, REST]);
+        add(&[&[38, 1, 3], ANEW, REST, WRITE]);
+        // A first sync is cut, and goes on; or begins with another, or is given up.
+        // A handshake takes more messages where there is a guard.
+        for cut in [&[4, 6][..], &[4, 7, 4, 0], &[4, 7, 4, 1], &[4, 7, 4, 2]] {
+            add(&[MUCH_THERE, ANEW, cut, ANEW, REST]);
+            add(&[MUCH_THERE, ANEW, cut, WRITE, ANEW, MUCH_THERE, cut, ANEW, REST]);
+            add(&[MUCH_THERE, ANEW, cut, WRITE, &[23], ANEW, REST]);
+            add(&[MUCH_THERE, ANEW, cut, &[39], WRITE, ANEW, REST]);
+        }
+        // Parts that were made up, changed and repeated, or of another run.
+        add(&[MUCH_THERE, ANEW, &[4, 2], &[34, 7, 0, 0, 0], &[34, 7, 1, 1, 1, 0, 1, 2], REST]);
+        add(&[
+            MUCH_THERE,
+            ANEW,
+            &[4, 3],
+            &[34, 7, 3, 2, 3, 2, 1, 1, 0, 1, 0, 0xff, 1, 1, 0, 0, 1, 1, 1],
+            REST,
+        ]);
+        add(&[MUCH_THERE, ANEW, &[5, 3], &[7, 0, 1, 5, 2, 9], &[7, 0, 1, 3, 5, 1], &[6, 0], REST]);
+        // Somebody asks for a first sync, from the start or from anywhere.
+        add(&[MUCH_HERE, &[33, 0, 0], &[11, 0, 0, 0], &[30, 3], &[30, 3], REST]);
+        add(&[MUCH_HERE, &[33, 0, 1, 0, 1, 0, 1], &[11, 0, 0, 0], &[30, 3], &[30, 3], REST]);
+        // The victim wants less, and lets go; wants more, and gets it back; the peer wants less.
+        add(&[&[3, 0, 0, 0, 0, 1, 7], REST, NARROW, ANEW, REST, WRITE, WIDEN, ANEW, REST]);
+        add(&[WRITE, REST, TASKS, ANEW, REST, NARROW, WRITE, ANEW, REST]);
+        add(&[WRITE, REST, &[36, 3, 1, 0, 0, 0], ANEW, REST, TASKS, ANEW, REST, &[36, 0], ANEW, REST]);
+        // What was counted in a document outlives that document.
+        add(&[&[1, 0, 0, 0, 4, 4, 9], REST, &[35, 1], ANEW, REST, &[1, 0, 0, 0, 4, 4, 9], WIDEN, ANEW, REST]);
+        // Somebody says to hold a part, or to have seen more than that.
+        add(&[&[32, 2, 1, 0, 0, 0], REST, WRITE, REST]);
+        add(&[
+            ANEW,
+            &[32, 3, 1, 0, 0, 1, 0, 0, 2],
+            &[11, 0, 0, 0],
+            REST,
+            TASKS,
+            ANEW,
+            &[4, 2],
+            &[32, 2, 1],
+            REST,
+        ]);
+        add(&[REST, TASKS, ANEW, &[4, 2], &[12, 1, 0, 0, 0, 0], REST]);
+    }
+    for victim in VICTIMS.map(|victim| victim | HOLDS_PART) {
+        // To what it subscribes comes first: one collection, one document, nothing.
+        for scope in [&[2][..], &[3, 1, 1, 0, 0], &[1]] {
+            let mut add = |steps: &[&[u8]]| {
+                stories.push([&[victim], scope, &[0, 0], &steps.concat(), REST].concat());
+            };
+            add(&[WRITE, REST, MUCH_THERE, REST, WIDEN, ANEW, REST]);
+            add(&[MUCH_THERE, ANEW, &[4, 6], WIDEN, ANEW, REST]);
+            add(&[WRITE, REST, TASKS, ANEW, &[4, 5], &[32, 0, 2, 0, 0], WRITE, REST]);
+        }
+    }
+    stories
+}
+
 /// Shows whether the inputs mean anything to the victim.
 fn reaches(role: Role, inputs: &[Vec<u8>]) {
     let mut reached = Reached::default();
-    inputs.iter().for_each(|input| reached.add(&play(role, input)));
+    for (number, input) in inputs.iter().enumerate() {
+        // Shown when it fails.
+        eprintln!("{number:03} {input:x?}");
+        reached.add(&play(role, input));
+    }
     println!("{role:?}: {reached:?}");
 }

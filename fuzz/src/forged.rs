@@ -153,7 +153,8 @@ fn trail(input: &mut Input<'_>, real: &Trail) -> Trail {
     trail
 }
 
-fn near(input: &mut Input<'_>, real: u64) -> u64 {
+/// What is so, or a little more, or anything.
+pub fn near(input: &mut Input<'_>, real: u64) -> u64 {
     match input.below(4) {
         0 => real,
         1 => real.saturating_add(1 + input.below(4) as u64),
@@ -200,7 +201,7 @@ pub fn packed(input: &mut Input<'_>, cells: &[u8]) -> Vec<u8> {
         // A few bytes that stand for many.
         3 => {
             let mut bomb = vec![input.byte(); 1 << (10 + input.below(13))];
-            bomb[0] = [kind::CHUNK, kind::CHECKPOINT, kind::PUSH, kind::PUSH_OWN][input.below(4)];
+            bomb[0] = [kind::CHUNK, kind::CHECKPOINT, kind::PUSH, kind::PUSH_OWN, kind::PART][input.below(5)];
             wire::pack(&bomb)
         }
         4 => wire::pack(&wire::pack(cells)),

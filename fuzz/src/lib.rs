@@ -13,12 +13,18 @@
 //! | `wire.rs` | seals, proofs and messages, made anew |
 //! | `hostile.rs` | cells that no honest peer makes, and damage to messages |
 //! | `forged.rs` | messages about what is held and who is who |
-//! | `link.rs`, `session.rs` | a session fed by an adversary |
+//! | `partial.rs` | messages of sides that hold a part, or nothing yet |
+//! | `link.rs` | the line between victim and peer, held by the adversary |
+//! | `session.rs`, `acts.rs`, `checks.rs` | a session fed by an adversary: the world, what can happen, what has to hold |
+//! | `apart.rs` | what holds of a victim that holds a part, or loads |
 //! | `kept.rs` | the inputs in the repository, for the tests of the crates |
 //! | `audit.rs`, `shown.rs` | what has to hold of a store afterwards, and of what it shows |
 
+pub mod acts;
+pub mod apart;
 pub mod audit;
 pub mod bundle;
+pub mod checks;
 pub mod decoders;
 pub mod document;
 pub mod forged;
@@ -29,6 +35,7 @@ pub mod json;
 pub mod kept;
 pub mod link;
 pub mod memory;
+pub mod partial;
 pub mod schema;
 pub mod session;
 pub mod shown;

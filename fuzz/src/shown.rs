@@ -2,10 +2,11 @@
 //! time shows of what it holds.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use crdt_core::{Address, Document, Dot, Head, Lattice as _, ParkReason, Value};
 
-use super::audit::{Memory, Written, cells_of, documents};
+use super::audit::{Memory, documents};
 
 /// What all documents show.
 pub fn views(replica: &mut Memory) -> Vec<(Address, Option<Value>)> {
@@ -17,13 +18,13 @@ pub fn views(replica: &mut Memory) -> Vec<(Address, Option<Value>)> {
     addresses.into_iter().map(view).collect()
 }
 
-/// A replica before something that may make it go on under another id.
+/// What a replica shows, before something that may make it go on under another id.
 #[derive(Debug)]
-pub struct Before {
+pub struct Views {
     head: Head,
     now_ms: Option<u64>,
     /// Without those of `tied`.
-    views: Vec<(Address, Option<Value>)>,
+    shown: Vec<(Address, Option<Value>)>,
     /// Where somebody else wrote at the very time at which it did, or one tick later: there the id decides who wins, and it
     /// gets another one.
     tied: BTreeSet<Address>,
@@ -45,41 +46,43 @@ fn tied(replica: &mut Memory) -> BTreeSet<Address> {
     all.filter(|(_, document)| is_tied(document)).map(|(address, _)| address).collect()
 }
 
-impl Before {
-    /// Looks at it.
-    pub fn of(replica: &mut Memory) -> Self {
-        let (head, now_ms, tied) = (replica.head().expect("memory"), replica.now_ms(), tied(replica));
-        let mut views = views(replica);
-        views.retain(|(address, _)| !tied.contains(address));
-        Self { head, now_ms, views, tied }
+impl Views {
+    /// Looks at it; not again when nothing has changed since the last time.
+    pub fn of(replica: &mut Memory, last: Option<Rc<Self>>) -> Rc<Self> {
+        let (head, now_ms) = (replica.head().expect("memory"), replica.now_ms());
+        if let Some(last) = last.filter(|last| last.head == head && last.now_ms == now_ms) {
+            return last;
+        }
+        let tied = tied(replica);
+        let mut shown = views(replica);
+        shown.retain(|(address, _)| !tied.contains(address));
+        Rc::new(Self { head, now_ms, shown, tied })
     }
 
-    /// True if it did. Then everything shows as before, and what it wrote since the fork is noted under the dots that
-    /// it has now. What was `rejected` before keeps its name.
-    pub fn compare(self, replica: &mut Memory, written: &mut Written, rejected: &BTreeSet<Dot>) -> bool {
+    /// The last change under the old id, if it has another one since. Then everything shows as before.
+    pub fn compare(&self, replica: &mut Memory) -> Option<Dot> {
         let head = replica.head().expect("memory");
         if head.replica == self.head.replica {
-            return false;
+            return None;
         }
         assert_ne!(head.life, self.head.life, "another id is another life");
         // Where its clock was corrected as well, what is parked may be due.
         if replica.now_ms() == self.now_ms {
-            let mut views = views(replica);
-            views.retain(|(address, _)| !self.tied.contains(address));
-            assert_eq!(views, self.views, "a fork was healed, and something shows otherwise");
+            let scope = replica.subscription().expect("memory").scope;
+            let mut now = views(replica);
+            now.retain(|(address, _)| scope.contains(address) && !self.tied.contains(address));
+            // What is outside, it may have let go of.
+            let before = self.shown.iter().filter(|(address, _)| scope.contains(address));
+            assert!(
+                now.iter().eq(before),
+                "a fork was healed, and something shows otherwise: {:?}, and now {now:?}",
+                self.shown
+            );
         }
         // Nothing is claimed of the old id beyond the fork.
         let fork = replica.seen_of(self.head.replica).expect("memory");
         assert!(fork <= self.head.counter, "more of the old id is claimed than there was");
-        written.retain(|dot, _| {
-            dot.replica != self.head.replica || dot.counter <= fork || rejected.contains(dot)
-        });
-        for counter in 1..=head.counter {
-            let dot = Dot::new(head.replica, counter);
-            let cells = cells_of(replica, dot);
-            written.insert(dot, cells);
-        }
-        true
+        Some(Dot::new(self.head.replica, fork))
     }
 }
 

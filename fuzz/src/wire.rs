@@ -33,6 +33,9 @@ pub mod kind {
     pub const HELD: u8 = 18;
     pub const RESTART: u8 = 19;
     pub const PACKED: u8 = 20;
+    pub const SCOPE: u8 = 22;
+    pub const LOAD: u8 = 23;
+    pub const PART: u8 = 24;
 }
 
 /// Where a hello has the number that was drawn for the session.

@@ -100,6 +100,21 @@ impl Documents {
         Ok(())
     }
 
+    /// Takes a document out. Its row's number may be given to another one later: a step that names it then finds cells of
+    /// the other that have the step's dots, which belong to that step, or none.
+    pub(crate) fn remove(
+        &mut self,
+        connection: &Connection,
+        numbers: &Numbers,
+        address: &Address,
+    ) -> Result<(), Failure> {
+        let Some(collection) = numbers.collection(&address.collection) else { return Ok(()) };
+        let sql = "DELETE FROM rejoin_document WHERE collection = ? AND id = ?";
+        connection.prepare_cached(sql)?.execute((collection, address.id.as_bytes()))?;
+        self.rows.insert((collection, address.id), None);
+        Ok(())
+    }
+
     fn find(
         &mut self,
         connection: &Connection,
@@ -180,6 +195,13 @@ pub(crate) fn after(
         found.push((DocumentId::from_bytes(row.get(0)?), Arc::new(decode(numbers, row, 1)?)));
     }
     Ok(found)
+}
+
+/// About how many there are: the last row's number, which is found at once, where counting would read an index.
+pub(crate) fn estimate(connection: &Connection) -> Result<u64, Failure> {
+    let mut select = connection.prepare_cached("SELECT ifnull(max(row), 0) FROM rejoin_document")?;
+    let rows: i64 = select.query_one([], |row| row.get(0))?;
+    Ok(rows.cast_unsigned())
 }
 
 /// Reads the two columns of an address from the one at `collection` on.

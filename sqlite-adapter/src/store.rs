@@ -294,6 +294,11 @@ impl Store for SqliteStore {
         Ok(found)
     }
 
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
+        self.writing()?;
+        Ok(self.documents.remove(&self.connection, &self.numbers, address)?)
+    }
+
     fn documents_after(
         &mut self,
         after: Option<&Address>,
@@ -310,6 +315,11 @@ impl Store for SqliteStore {
     ) -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError> {
         self.reading()?;
         Ok(documents::after(&self.connection, &mut self.numbers, collection, after, limit)?)
+    }
+
+    fn document_estimate(&mut self) -> Result<u64, StoreError> {
+        self.reading()?;
+        Ok(documents::estimate(&self.connection)?)
     }
 
     fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError> {

@@ -19,10 +19,15 @@
 //! | 17 | Differ | in these slots we differ, and this I hold there |
 //! | 18 | Held | this I hold in those slots |
 //! | 19 | Restart | I go on under another id, or know that you do: let us begin again |
-//! | 20 | Packed | one of 3, 4, 5 and 8 in fewer bytes, see `pack.rs` |
+//! | 20 | Packed | one of 3, 4, 5, 8 and 24 in fewer bytes, see `pack.rs` |
+//! | 22 | Scope | what I subscribe to, and how far what I have seen can be believed |
+//! | 23 | Load | I hold nothing of others yet: send parts, and go on from here |
+//! | 24 | Part | cells of a first sync: apply at once, and how far this brings you |
 
+mod partial;
 mod reconcile;
 
+pub(crate) use partial::{Part, Partial, ScopeTold};
 pub(crate) use reconcile::{
     Differ, Held, MAX_DOTS_PER_SLOT, MAX_SLOTS_PER_MESSAGE, MAX_SYMBOLS_PER_MESSAGE, More, Reconciling,
     Sketch,
@@ -178,6 +183,7 @@ pub(crate) enum Message<'a> {
     Heard(u64),
     Reconciling(Reconciling),
     Restart(Restart),
+    Partial(Partial<'a>),
 }
 
 pub(crate) const HELLO: u8 = 1;
@@ -200,7 +206,7 @@ const RESTART: u8 = 19;
 
 /// Whether a message that begins with this byte carries a batch.
 pub(crate) const fn carries_cells(kind: u8) -> bool {
-    matches!(kind, CHUNK | CHECKPOINT | PUSH | PUSH_OWN)
+    matches!(kind, CHUNK | CHECKPOINT | PUSH | PUSH_OWN | partial::PART)
 }
 
 impl Restart {
@@ -339,6 +345,7 @@ impl<'a> Message<'a> {
                 put_unsigned(&mut out, *through);
             }
             Self::Reconciling(message) => message.encode(&mut out),
+            Self::Partial(message) => message.encode(&mut out),
             Self::Restart(restart) => {
                 out.push(RESTART);
                 restart.put(&mut out);
@@ -439,7 +446,7 @@ impl<'a> Message<'a> {
             RESTART => Self::Restart(Restart::read(&mut reader)?),
             tag => match Reconciling::decode(tag, &mut reader) {
                 Some(message) => Self::Reconciling(message?),
-                None => return Err(DecodeError::UnknownTag { what: "message", tag: tag.into() }),
+                None => return Partial::decode(tag, reader).map(Self::Partial),
             },
         };
         reader.finish()?;
@@ -525,10 +532,20 @@ pub(crate) fn read_dots(reader: &mut Reader<'_>) -> Result<Vec<Dot>, DecodeError
 mod tests {
     use std::boxed::Box;
 
-    use crdt_core::Holding;
     use crdt_core::reconcile::Symbol;
+    use crdt_core::{Address, DocumentId, FirstSync, Holding, Progress, Scanned, Scope};
 
     use super::*;
+
+    fn through() -> Progress {
+        let address = Address { collection: "tasks".into(), id: DocumentId::from_u64(7) };
+        Progress { sequence: 300, scanned: Scanned::Through(address) }
+    }
+
+    fn scope_told(loading: bool, known: Option<Scope>) -> Partial<'static> {
+        let scope = Scope::nothing().collection("tasks").prefix("notes", &[7]);
+        Partial::Scope(ScopeTold { scope: scope.clone(), vouched: scope, loading, known })
+    }
 
     fn samples() -> Vec<Message<'static>> {
         let dots = vec![Dot::new(ReplicaId::from_u64(1), 7), Dot::new(ReplicaId::from_u64(2), 3)];
@@ -597,6 +614,12 @@ mod tests {
                 sequence: u64::MAX,
                 trail,
             }),
+            Message::Partial(scope_told(true, None)),
+            Message::Partial(scope_told(false, Some(Scope::nothing().collection("tasks")))),
+            Message::Partial(Partial::Load(FirstSync { resume: None })),
+            Message::Partial(Partial::Load(FirstSync { resume: Some(through()) })),
+            Message::Partial(Partial::Part(Part { of: 300, progress: through(), batch: &[9] })),
+            Message::Partial(Partial::Part(Part { of: 0, progress: Progress::start(7), batch: &[9] })),
         ]
     }
 
@@ -625,10 +648,14 @@ mod tests {
                     | Message::Push(_)
                     | Message::Token(Token { shown: Some(_), .. })
                     | Message::Refused(_)
+                    | Message::Partial(Partial::Part(_))
             );
             let may_end_early = matches!(
                 message,
-                Message::Ack(_) | Message::Bye(_, Some(_)) | Message::Reconciling(Reconciling::Sketch(_))
+                Message::Ack(_)
+                    | Message::Bye(_, Some(_))
+                    | Message::Reconciling(Reconciling::Sketch(_))
+                    | Message::Partial(Partial::Load(_) | Partial::Scope(_))
             );
             for cut in 0..bytes.len() {
                 let back = Message::decode(&bytes[..cut]);

@@ -68,6 +68,12 @@ impl Store for Failing {
     ) -> Result<(), StoreError> {
         self.call()?.put_document(at, document, as_in)
     }
+    fn remove_document(&mut self, address: &Address) -> Result<(), StoreError> {
+        self.call()?.remove_document(address)
+    }
+    fn document_estimate(&mut self) -> Result<u64, StoreError> {
+        self.call()?.document_estimate()
+    }
     fn put_shown(
         &mut self,
         at: &Address,

@@ -2,10 +2,16 @@
 //! compiler.
 #![allow(dead_code, reason = "the targets use all of it")]
 
+#[path = "../../fuzz/src/acts.rs"]
+mod acts;
+#[path = "../../fuzz/src/apart.rs"]
+mod apart;
 #[path = "../../fuzz/src/audit.rs"]
 mod audit;
 #[path = "../../fuzz/src/bundle.rs"]
 mod bundle;
+#[path = "../../fuzz/src/checks.rs"]
+mod checks;
 #[path = "../../fuzz/src/decoders.rs"]
 mod decoders;
 #[path = "../../fuzz/src/forged.rs"]
@@ -18,6 +24,8 @@ mod input;
 mod kept;
 #[path = "../../fuzz/src/link.rs"]
 mod link;
+#[path = "../../fuzz/src/partial.rs"]
+mod partial;
 #[path = "../../fuzz/src/schema.rs"]
 mod schema;
 #[path = "../../fuzz/src/session.rs"]
@@ -30,8 +38,8 @@ mod wire;
 use link::Role;
 use session::{Reached, play};
 use wire::kind::{
-    ACK, ACK_REFUSED, BYE, CHECKPOINT, CHUNK, DIFFER, HEARD, HELD, MORE, PACKED, PROOF, PUSH, PUSH_OWN,
-    REFUSED, RESTART, SKETCH, TOKEN, WANT, WELCOME,
+    ACK, ACK_REFUSED, BYE, CHECKPOINT, CHUNK, DIFFER, HEARD, HELD, LOAD, MORE, PACKED, PART, PROOF, PUSH,
+    PUSH_OWN, REFUSED, RESTART, SCOPE, SKETCH, TOKEN, WANT, WELCOME,
 };
 
 /// Plays all of them. The victim has to take every kind of message that it may take, and to say every kind that it may
@@ -40,11 +48,15 @@ fn play_all(target: &str, role: Role, taken: &[u8], said: &[u8]) {
     let mut reached = Reached::default();
     kept::each(target, |bytes| reached.add(&play(role, bytes)));
     for (kinds, counts) in [(taken, &reached.taken), (said, &reached.said)] {
-        for kind in [&[WANT, CHUNK, CHECKPOINT, PUSH, ACK, PROOF, RESTART], kinds].concat() {
+        for kind in [&[WANT, CHUNK, CHECKPOINT, PUSH, ACK, PROOF, RESTART, SCOPE], kinds].concat() {
             assert!(counts.get(&kind).is_some_and(|count| *count > 1), "kind {kind}: {reached:?}");
         }
     }
-    assert!(reached.healed > 1 && reached.parked > 1, "{reached:?}");
+    let happened = [reached.healed, reached.parked, reached.let_go];
+    assert!(happened.iter().all(|count| *count > 1), "{reached:?}");
+    // From clients that are judged nobody loads.
+    let loads = role != Role::Guarded;
+    assert_eq!((reached.loaded > 1, reached.resumed > 1), (loads, loads), "{reached:?}");
 }
 
 #[test]
@@ -54,8 +66,8 @@ fn sessions_that_failed_once() {
     play_all(
         "session",
         Role::Open,
-        &[&sums[..], &[BYE, PUSH_OWN, PACKED]].concat(),
-        &[&sums[..], &[PUSH_OWN]].concat(),
+        &[&sums[..], &[BYE, PUSH_OWN, PACKED, LOAD, PART]].concat(),
+        &[&sums[..], &[PUSH_OWN, LOAD, PART]].concat(),
     );
 }
 
@@ -65,15 +77,20 @@ fn guarded_sessions_that_failed_once() {
     play_all(
         "guarded",
         Role::Guarded,
-        &[BYE, TOKEN, HEARD, PUSH_OWN, PACKED],
-        &[WELCOME, REFUSED, ACK_REFUSED],
+        &[BYE, TOKEN, HEARD, PUSH_OWN, PACKED, LOAD],
+        &[WELCOME, REFUSED, ACK_REFUSED, PART],
     );
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "reads files")]
 fn following_sessions_that_failed_once() {
-    play_all("following", Role::Following, &[BYE, WELCOME, REFUSED, PACKED], &[TOKEN, HEARD, PUSH_OWN]);
+    play_all(
+        "following",
+        Role::Following,
+        &[BYE, WELCOME, REFUSED, PACKED, PART],
+        &[TOKEN, HEARD, PUSH_OWN, LOAD],
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod forged;
 mod hostile;
 #[path = "../../fuzz/src/input.rs"]
 mod input;
+#[path = "../../fuzz/src/partial.rs"]
+mod partial;
 #[path = "../../fuzz/src/wire.rs"]
 mod wire;
 
@@ -22,12 +24,13 @@ use audit::{Memory, audit, documents};
 use bundle::namespace;
 use crdt_core::codec::Dictionary;
 use crdt_core::{
-    DocumentId, Dot, Durability, Fingerprint, Head, Life, MemoryStore, ReceiveBound, Replica, ReplicaId,
-    Spare, Trail, TransactionError,
+    DocumentId, Dot, Durability, Fingerprint, Head, Life, Loading, MemoryStore, Progress, ReceiveBound,
+    Replica, ReplicaId, Scanned, Scope, Spare, Trail, TransactionError,
 };
 use decoders::encode;
 use hostile::START_MS;
 use input::Input;
+use sync_protocol::drive::exchange_in_memory;
 use sync_protocol::{Config, Session};
 use wire::{Said, Seal, by, kind};
 
@@ -117,9 +120,9 @@ fn a_run_is_applied_and_one_is_got() {
         write(&mut peer, 2, START_MS);
         write(&mut victim, 1, START_MS);
         let mut talk = Talk::with(victim, &mut peer, 1);
-        assert_eq!(talk.kinds(), [kind::PROOF, kind::WANT, kind::SKETCH]);
+        assert_eq!(talk.kinds(), [kind::PROOF, kind::LOAD, kind::WANT]);
         talk.say(&want(by::CURSOR));
-        assert_eq!(talk.kinds(), [kind::CHUNK, kind::CHECKPOINT]);
+        assert_eq!(talk.kinds(), [kind::CHECKPOINT]);
         let run = checkpoint(&mut peer);
         talk.say(&if packed { wire::pack(&run) } else { run });
         assert_eq!(talk.kinds(), [kind::ACK]);
@@ -141,6 +144,13 @@ fn a_run_is_applied_and_one_is_got() {
 #[test]
 fn both_sides_of_a_reconciliation_are_understood() {
     let nothing = || Input::new(&[]);
+    // It has met somebody, or it would ask for everything.
+    let replica = |number| {
+        let (mut replica, mut other) = (replica(number), replica(3));
+        write(&mut other, 3, START_MS);
+        exchange_in_memory(&mut replica, &mut other, START_MS).unwrap();
+        replica
+    };
     // The victim asks, and we find the difference.
     let (mut victim, mut peer) = (replica(1), replica(2));
     write(&mut peer, 2, START_MS);
@@ -152,7 +162,7 @@ fn both_sides_of_a_reconciliation_are_understood() {
     assert_eq!(talk.kinds(), [kind::SKETCH]);
     // The first document of all is the victim's; we hold nothing there.
     talk.say(&forged::differ(&mut Input::new(&[0, 0, 1])));
-    assert_eq!(talk.kinds(), [kind::HELD, kind::CHUNK, kind::CHECKPOINT]);
+    assert_eq!(talk.kinds(), [kind::HELD, kind::CHECKPOINT]);
 
     // We ask, and the victim finds it.
     let (mut victim, mut peer) = (replica(1), replica(2));
@@ -165,15 +175,95 @@ fn both_sides_of_a_reconciliation_are_understood() {
     assert_eq!(talk.kinds(), [kind::DIFFER]);
     // Two slots, in which we hold nothing, they hear.
     talk.say(&forged::held(&mut Input::new(&[0, 0, 2])));
-    assert_eq!(talk.kinds(), [kind::CHUNK, kind::CHECKPOINT]);
+    assert_eq!(talk.kinds(), [kind::CHECKPOINT]);
 
     // Suspicion is answered with suspicion.
     let mut victim = replica(1);
     write(&mut victim, 1, START_MS);
-    let mut talk = Talk::with(victim, &mut replica(2), 1);
+    let mut talk = Talk::with(victim, &mut self::replica(2), 1);
     talk.kinds();
     talk.say(&want(by::SUSPICION));
     assert_eq!(talk.kinds(), [kind::WANT, kind::SKETCH]);
+}
+
+#[test]
+fn a_first_sync_in_parts_is_taken_and_goes_on_where_it_was_cut() {
+    let (mut victim, mut peer) = (replica(1), replica(2));
+    write(&mut peer, 2, START_MS);
+    write(&mut peer, 3, START_MS);
+    write(&mut victim, 1, START_MS);
+    let all = documents(&mut peer);
+    let progress = Progress { sequence: 2, scanned: Scanned::Through(all[0].0.clone()) };
+    let of_first = encode(&mut Dictionary::new(), &all[..1].to_vec());
+
+    let mut talk = Talk::with(victim, &mut peer, 1);
+    assert_eq!(talk.heard[1], partial::load(None));
+    talk.say(&partial::part(2, &progress, &of_first));
+    assert_eq!(talk.victim.loading().unwrap(), Some(Loading { documents: 1, of: 2 }));
+    assert!(talk.victim.read("tasks", DocumentId::from_u64(2)).unwrap().exists());
+
+    let mut talk = Talk::with(talk.victim, &mut peer, 1);
+    let nothing_held = partial::scope_told(&[], &[], 1, None);
+    assert_eq!(talk.heard[1..3], [nothing_held, partial::load(Some(&progress))]);
+    talk.say(&partial::part(2, &Progress { sequence: 2, scanned: Scanned::Everything }, &of_first));
+    talk.say(&checkpoint(&mut peer));
+    assert_eq!(talk.victim.loading().unwrap(), None);
+    assert!(talk.victim.read("tasks", DocumentId::from_u64(3)).unwrap().exists());
+}
+
+#[test]
+fn a_first_sync_is_given_in_parts() {
+    let mut victim = replica(1);
+    let written = victim.commit(START_MS, Durability::Visible, |tx| {
+        for id in (1..=3).map(DocumentId::from_u64) {
+            tx.document("tasks", id)?.set("x", "x".repeat(30_000))?;
+        }
+        Ok::<_, TransactionError>(())
+    });
+    written.unwrap();
+    let all = documents(&mut victim);
+    let mut talk = Talk::with(victim, &mut replica(2), 1);
+    talk.kinds();
+    talk.say(&partial::load(None));
+    talk.say(&want(by::CURSOR));
+    // The first two documents, of three, at the first position of the change order; the third goes with the checkpoint.
+    let through = |at: usize| Progress { sequence: 1, scanned: Scanned::Through(all[at].0.clone()) };
+    let first = partial::part(3, &through(1), &encode(&mut Dictionary::new(), &all[..2].to_vec()));
+    assert_eq!(talk.heard[0], first);
+    assert_eq!(talk.kinds(), [kind::PART, kind::CHECKPOINT]);
+
+    // And to one that has the first already.
+    let mut talk = Talk::with(talk.victim, &mut replica(2), 1);
+    talk.kinds();
+    talk.say(&partial::load(Some(&through(0))));
+    talk.say(&want(by::CURSOR));
+    assert_eq!(talk.kinds(), [kind::CHECKPOINT]);
+}
+
+#[test]
+fn parts_are_told_and_heeded() {
+    let (mut victim, mut peer) = (replica(1), replica(2));
+    (1..=2).for_each(|id| write(&mut victim, id, START_MS));
+    write(&mut peer, 5, START_MS);
+    let scope = Scope::nothing().documents("tasks", [2, 5].map(DocumentId::from_u64)).collection("wages");
+    victim.subscribe(scope.clone()).unwrap();
+    let mut talk = Talk::with(victim, &mut peer, 1);
+    assert_eq!(talk.heard[1], partial::scope_told(&scope.encode(), &scope.encode(), 0, None));
+    // Somebody who wants the first document only.
+    let first = Scope::nothing().documents("tasks", [DocumentId::from_u64(1)]).encode();
+    talk.say(&partial::scope_told(&first, &first, 0, None));
+    talk.heard.clear();
+    talk.say(&want(by::CURSOR));
+    let of_first = documents(&mut talk.victim).swap_remove(0);
+    let batch = encode(&mut Dictionary::new(), &vec![of_first]);
+    assert!(talk.heard[0].ends_with(&batch), "{:?}", talk.heard);
+    assert_eq!(talk.kinds(), [kind::CHECKPOINT]);
+    // It has all of what is outside of ours, so that goes.
+    talk.say(&checkpoint(&mut peer));
+    let all = talk.victim.head().unwrap().sequence;
+    talk.say(&wire::ack(all, 0, None, 0));
+    assert!(!talk.victim.read("tasks", DocumentId::from_u64(1)).unwrap().exists());
+    audit(&mut talk.victim);
 }
 
 #[test]

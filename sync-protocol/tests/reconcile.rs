@@ -256,6 +256,10 @@ fn documents_in_one_slot() {
     set(&mut a, 1, 5, "title", "a");
     set(&mut b, 2, 6, "title", "b");
     exchange_in_memory(&mut c, &mut a, START_MS).unwrap();
+    // Whoever holds nothing of others yet does not compare, but loads.
+    let mut other_peer = replica(5);
+    set(&mut other_peer, 3, 7, "title", "of somebody else");
+    exchange_in_memory(&mut other_peer, &mut b, START_MS).unwrap();
     edit(&mut a, one, 10, |document| document.set("title", "changed").unwrap());
     let (at_a, _) = exchange_in_memory(&mut a, &mut b, START_MS).unwrap();
     assert_eq!(at_a.status().way, Some(Way::Reconcile));

@@ -80,6 +80,8 @@ impl Store for $type {
         fn document(&mut self, address: &Address) -> Result<Option<Arc<Document>>, StoreError>;
         fn put_document(&mut self, address: &Address, document: Arc<Document>, collection: &Collection)
             -> Result<(), StoreError>;
+        fn remove_document(&mut self, address: &Address) -> Result<(), StoreError>;
+        fn document_estimate(&mut self) -> Result<u64, StoreError>;
         fn documents_after(&mut self, after: Option<&Address>, limit: usize)
             -> Result<Vec<(Address, Arc<Document>)>, StoreError>;
         fn collection_after(&mut self, collection: &Name, after: Option<DocumentId>, limit: usize)

@@ -184,7 +184,7 @@ impl Machine for Library {
     fn apply(&mut self, checkpoint: &Checkpoint<Vec<u8>>) -> Answer<bool> {
         let context =
             checkpoint.context.iter().map(|(replica, counter)| crdt_core::Dot::new(*replica, *counter));
-        let arrival = Arrival { trail: checkpoint.trail.clone(), has_staged: false };
+        let arrival = Arrival { trail: checkpoint.trail.clone(), ..Arrival::default() };
         let arrived = crdt_core::Checkpoint {
             scope: 0,
             session: 0,

@@ -160,6 +160,8 @@ impl World {
 
     fn note_at(&mut self, side: usize, sure: bool, at: usize) -> Result<(), Trouble> {
         let (head, cursors) = look(&self.db(side)).map_err(store_trouble)?;
+        // A part of a first sync is acknowledged to nobody, and comes again if it is lost.
+        let sure = sure && self.db(side).loading().map_err(trouble)?.is_none();
         let side = &mut self.sides[side];
         let commits = side.commits;
         if let Some(last) = side.history.last()

@@ -228,6 +228,7 @@ impl Device {
         withheld.retain(|number| !journal.contains(number));
         let claims: Vector =
             replica.seen().map_err(say)?.iter().map(|dot| (dot.replica, dot.counter)).collect();
+        let loads = replica.loading().map_err(say)?.is_some();
         let head = replica.head().map_err(say)?;
         let believed_ms = replica.now_ms().unwrap_or(now_ms);
         Ok(Sight {
@@ -237,6 +238,7 @@ impl Device {
             clock_ms: believed_ms.min(now_ms).min(true_ms(at_ms)),
             wrong_ms: believed_ms.abs_diff(true_ms(at_ms)),
             claims,
+            loads,
             replica: head.replica,
             sequence: head.sequence,
             root: head.root,

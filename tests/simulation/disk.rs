@@ -150,6 +150,8 @@ impl Store for Disk {
         fn put_shown(&mut self, address: &Address, document: Arc<Document>, shown: &Document, collection: &Collection)
             -> Result<(), StoreError>;
         fn has_parked(&mut self) -> Result<bool, StoreError>;
+        fn remove_document(&mut self, address: &Address) -> Result<(), StoreError>;
+        fn document_estimate(&mut self) -> Result<u64, StoreError>;
         fn documents_after(&mut self, after: Option<&Address>, limit: usize)
             -> Result<Vec<(Address, Arc<Document>)>, StoreError>;
         fn collection_after(&mut self, collection: &Name, after: Option<DocumentId>, limit: usize)

@@ -304,6 +304,8 @@ impl Store for Planted {
             -> Result<Vec<(DocumentId, Arc<Document>)>, StoreError>;
         fn append_log(&mut self, record: LogRecord) -> Result<(), StoreError>;
         fn has_parked(&mut self) -> Result<bool, StoreError>;
+        fn remove_document(&mut self, address: &Address) -> Result<(), StoreError>;
+        fn document_estimate(&mut self) -> Result<u64, StoreError>;
         fn context_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError>;
         fn number_of(&mut self, address: &Address) -> Result<Option<u64>, StoreError>;
         fn address_numbered(&mut self, number: u64) -> Result<Option<Address>, StoreError>;

@@ -20,7 +20,7 @@ cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N 
 cargo xtask reconcile [arguments]
                                  what it costs to find a difference; --cells N --differ N --json
 cargo xtask writers [arguments]  what a small sync costs after many replicas have written; --writers N --json
-cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzzer; --seconds N --target T --sanitizer S --json;
+cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzzer; --seconds N --workers N --target T --sanitizer S --json;
                                  --seeds: makes fuzz/seeds anew
 cargo xtask powerloss [arguments]
                                  power fails and disks that are full; --images N --seed N --workload N --json

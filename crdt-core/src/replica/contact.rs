@@ -9,7 +9,6 @@
 
 use alloc::vec::Vec;
 
-use super::exchange::Checkpoint;
 use super::refuse::damaged;
 use super::runs::{self, Trail};
 use super::{Replica, transact};
@@ -253,19 +252,18 @@ pub(super) fn durably_kept<S: Store>(store: &mut S) -> Result<(u64, u64), StoreE
 }
 
 /// Within the transaction that applies something of a peer, before the cursor moves: remembers in which run it was when the
-/// session began in which that came, however many have begun since. Returns what is new of that.
+/// session began in which that came, however many have begun since; `rises` if the cursor does. Returns what is new of that.
 pub(super) fn heard<S: Store>(
     store: &mut S,
     present: Option<&Present>,
-    checkpoint: &Checkpoint,
+    life: Life,
+    rises: bool,
     trail: &Trail,
 ) -> Result<Option<Trail>, StoreError> {
-    let life = checkpoint.peer;
     let known = match present {
         Some(present) => present.contact.clone(),
         None => Contact::of(store, life)?,
     };
-    let rises = checkpoint.cursor > store.peer(life)?.map_or(0, |peer| peer.cursor);
     if !known.learns(trail, rises) {
         return Ok(None);
     }

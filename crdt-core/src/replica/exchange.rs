@@ -3,10 +3,12 @@
 use alloc::vec::Vec;
 
 use super::beyond::any_beyond;
+use super::loading::{self, Serves};
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
 use super::runs::{Runs, Trail};
+use super::scoped::Subscription;
 use super::{Replica, contact, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
@@ -37,6 +39,8 @@ pub struct Window {
     pub head: Head,
     /// What had been seen of *other* replicas in that state, when the window reaches the head.
     pub context: Vec<Dot>,
+    /// What there was to serve in that state.
+    pub serves: Serves,
 }
 
 impl Window {
@@ -101,6 +105,11 @@ pub struct Arrival {
     /// The session may have staged something for this checkpoint: it must not be applied after another session with the peer
     /// has begun, which forgot what was staged.
     pub has_staged: bool,
+    /// The [generation](Subscription::generation) of our subscription that the peer was told of: nothing is applied under
+    /// another one.
+    pub generation: Option<u64>,
+    /// What the peer claims to have seen holds for less than our scope, so it is not taken over.
+    pub doubted: bool,
 }
 
 /// What a checkpoint did.
@@ -115,6 +124,10 @@ pub struct Applied {
     pub refused: u64,
     /// Nothing was applied, because the peer has to take something back first.
     pub held: bool,
+    /// A first sync ended here, at this position of our change order; see [`Serves::scan_before`].
+    pub loaded: Option<u64>,
+    /// What it loaded did not all come from this peer.
+    pub loaded_from_others: bool,
 }
 
 /// What becomes of a checkpoint that holds something which is refused.
@@ -210,10 +223,12 @@ impl<S: Store> Replica<S> {
                 }
             }
             // The context is claimed with the cells that it stands for, so it has to be of the same state.
+            let since = context_since.max(Subscription::read(store)?.context_since);
             let mut context =
-                if next.sequence >= head.sequence { store.context_after(context_since)? } else { Vec::new() };
+                if next.sequence >= head.sequence { store.context_after(since)? } else { Vec::new() };
             vouched_for(store, &mut context)?;
-            Ok(Window { documents: found, next, head, context })
+            let serves = loading::serves(store)?;
+            Ok(Window { documents: found, next, head, context, serves })
         })
     }
 
@@ -303,6 +318,7 @@ impl<S: Store> Replica<S> {
         judgement: Option<Judgement<'_>>,
         arrival: &Arrival,
     ) -> Result<Applied, ApplyError> {
+        let believe = judgement.is_none() && !arrival.doubted;
         let horizon = self.horizon();
         let (peer, cursor) = (checkpoint.peer, checkpoint.cursor);
         let Self { store, collections, limits, events, present, twice, .. } = self;
@@ -310,6 +326,9 @@ impl<S: Store> Replica<S> {
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if arrival.has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
+            }
+            if let Some(generation) = arrival.generation {
+                check_generation(store, generation)?;
             }
             let mut head = store.head()?;
             let own = Dot::new(head.replica, head.counter);
@@ -340,6 +359,8 @@ impl<S: Store> Replica<S> {
             if keeps {
                 merge.keep_replaced();
             }
+            let before = merge.sequence();
+            let loaded = loading::end(store, &mut merge, checkpoint.peer)?;
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
                 merge_all(store, &mut merge, own, verdicts.admitted(documents))?;
@@ -356,13 +377,17 @@ impl<S: Store> Replica<S> {
             if judgement.is_none() {
                 check_own(store, &merge, own, twice)?;
             }
-            let (cells, before) = (merge.cells, merge.sequence());
-            learned = contact::heard(store, present.get(&peer), &checkpoint, &arrival.trail)?;
-            let event = conclude(store, merge, own, &checkpoint, judgement.is_none())?;
+            let (cells, recalled) = (merge.cells, merge.recalled);
+            let rises = cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
+            learned = contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
+            let event = conclude(store, merge, own, &checkpoint, believe)?;
             store.set_head(&head)?;
-            let sequence = (head.sequence > before).then_some(head.sequence);
+            // What was recalled is more than an echo.
+            let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
-            Ok((Applied { sequence, cells, refused, held: false }, event))
+            let loaded_from_others = loaded.is_some_and(|(_, alone)| !alone);
+            let loaded = loaded.map(|(position, _)| position);
+            Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
         if !applied.held {
             contact::has_heard(present.get_mut(&peer), learned, cursor);
@@ -392,10 +417,14 @@ impl<S: Store> Replica<S> {
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let (own, life) = (Dot::new(head.replica, head.counter), head.life);
+            let scope = Subscription::read(store)?.scope;
             let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let checkpoint = loop {
                 match next()? {
-                    RunPart::Batch(documents) => merge_all(store, &mut merge, own, documents)?,
+                    RunPart::Batch(mut documents) => {
+                        documents.retain(|(address, _)| scope.contains(address));
+                        merge_all(store, &mut merge, own, documents)?;
+                    }
                     RunPart::End(checkpoint) => break checkpoint,
                 }
             };
@@ -488,17 +517,25 @@ pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -
     Ok(())
 }
 
+/// Fails when the subscription has changed since a peer was told of it.
+pub(super) fn check_generation<S: Store>(store: &mut S, generation: u64) -> Result<(), ApplyError> {
+    let ours = Subscription::read(store)?.generation;
+    if ours == generation { Ok(()) } else { Err(ApplyError::ScopeChanged) }
+}
+
 /// Fails when something came that was written under our own id, and was not known here: then somebody else writes under it,
-/// or this store has lost something. One that follows a server is told of its own changes after it took them back; and one
-/// that keeps no runs could not say what it has written since. `twice` becomes the first own transaction that differs.
-fn check_own<S: Store>(
+/// or this store has lost something. One that follows a server is told of its own changes after it took them back; one that
+/// keeps no runs could not say what it has written since; and one whose scope was wider before has let go of own changes.
+/// `twice` becomes the first own transaction that differs.
+pub(super) fn check_own<S: Store>(
     store: &mut S,
     merge: &Merge<'_>,
     own: Dot,
     twice: &mut Option<u64>,
 ) -> Result<(), ApplyError> {
     let Some(first) = merge.first_of(own.replica) else { return Ok(()) };
-    if store.head()?.follows || Runs::of(store)?.present() == 0 {
+    let lets_go = store.head()?.follows || !Subscription::read(store)?.vouches_for_own();
+    if lets_go || Runs::of(store)?.present() == 0 {
         return Ok(());
     }
     *twice = Some(first);
@@ -595,6 +632,9 @@ pub enum ApplyError {
     /// version that takes refusals back, or give it the rights.
     #[error("the peer has left too many refused changes unheard; nothing more is taken from it")]
     TooManyRefusals,
+    /// This replica has subscribed to another part of the namespace since the session began. Start a new one.
+    #[error("this replica has subscribed to another scope since the session began; start a new session")]
+    ScopeChanged,
     /// Another session with the same peer has begun; this one is over.
     #[error("another session with the same peer has begun; this one is over")]
     Superseded,

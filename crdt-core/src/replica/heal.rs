@@ -21,8 +21,9 @@ use alloc::vec::Vec;
 
 use super::merge::Merge;
 use super::runs::{self, Fork};
+use super::scoped::{self, Subscription};
 use super::totals::{self, Total};
-use super::{Renewal, Replica, Spare, contact, park, renewals, transact, undo};
+use super::{Renewal, Replica, Spare, contact, loading, park, renewals, transact, undo};
 use crate::cells::{Base, Mark, Tally, Written};
 use crate::document::{Address, Cell, CellRef, Document, Path};
 use crate::event::Origin;
@@ -53,7 +54,8 @@ impl<S: Store> Replica<S> {
                 }
             }
             undo::rename(store, |store, dot, documents| moves.replaced(store, dot, documents))?;
-            if fork.counter > 0 {
+            let ours = Subscription::read(store)?;
+            if fork.counter > 0 && ours.vouches_for_own() {
                 // What was one's own is now something seen, at a position of its own, so that peers hear of it.
                 store.raise_context(Dot::new(moves.old, fork.counter), sequence + 1)?;
             }
@@ -77,7 +79,10 @@ impl<S: Store> Replica<S> {
                 now: spare.replica,
                 at_ms: Some(now_ms),
                 reissued: moves.reissued.len() as u64,
-                miscounted: moves.unsure || (!moves.counted.is_empty() && (offered || !fork.exact)),
+                // What was counted in documents that were evicted keeps its old name.
+                miscounted: moves.unsure
+                    || (!moves.counted.is_empty() && (offered || !fork.exact))
+                    || scoped::any_counted(store)?,
             };
             renewals::note(store, renewal)?;
             Ok::<_, StoreError>(renewal)
@@ -94,6 +99,7 @@ fn forget_positions<S: Store>(store: &mut S) -> Result<(), StoreError> {
     for peer in store.peers()? {
         store.set_peer(&PeerRecord { acked: 0, cursor: 0, ..peer })?;
     }
+    loading::forget_progress(store)?;
     contact::start_again(store)
 }
 

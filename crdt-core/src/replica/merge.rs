@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::park::{Aside, Horizon};
+use super::scoped;
 use crate::document::{Address, CellKind, CellRef, Document, MapView, Path};
 use crate::event::{ChangeEvent, ChangeKind, DocumentChange, FieldChange, Origin};
 use crate::fingerprint::Fingerprints;
@@ -28,6 +29,10 @@ pub(super) struct Merge<'m> {
     /// What was replaced, if anybody may want it back.
     replaced: Option<Replaced>,
     pub(super) cells: u64,
+    /// This replica may have evicted documents; unknown until it is asked.
+    was_partial: Option<bool>,
+    /// Something came back that was counted here, and that whoever sent the rest may not know.
+    pub(super) recalled: bool,
 }
 
 impl<'m> Merge<'m> {
@@ -39,7 +44,19 @@ impl<'m> Merge<'m> {
     ) -> Self {
         let (dots, documents) = (SmallSet::new(), SmallSet::new());
         let (changes, replaced) = (Vec::new(), None);
-        Self { head, collections, listening, horizon, dots, documents, changes, replaced, cells: 0 }
+        Self {
+            head,
+            collections,
+            listening,
+            horizon,
+            dots,
+            documents,
+            changes,
+            replaced,
+            cells: 0,
+            was_partial: None,
+            recalled: false,
+        }
     }
 
     /// Keeps what is replaced from now on.
@@ -72,6 +89,7 @@ impl<'m> Merge<'m> {
         withdrawn: &SmallSet<Dot>,
         delta: Document,
     ) -> Result<Arc<Document>, StoreError> {
+        let before = self.recall(store, address, before)?;
         let collection = self.collections.get(&address.collection);
         let listing = self.listening && self.changes.len() <= ChangeEvent::LISTED;
         let aside =
@@ -140,6 +158,26 @@ impl<'m> Merge<'m> {
         (next.replica == replica).then_some(next.counter)
     }
 
+    /// A document that comes back after it was evicted: what was counted in it here comes first, because what a peer sends
+    /// may be older.
+    fn recall<S: Store>(
+        &mut self,
+        store: &mut S,
+        address: &Address,
+        document: Arc<Document>,
+    ) -> Result<Arc<Document>, StoreError> {
+        if !document.is_empty() || !scoped::was_partial(store, &mut self.was_partial)? {
+            return Ok(document);
+        }
+        match scoped::take_counted(store, address)? {
+            Some(counted) => {
+                self.recalled = true;
+                self.replace(store, address, document, &SmallSet::new(), counted)
+            }
+            None => Ok(document),
+        }
+    }
+
     /// The last position of the change order.
     pub(super) const fn sequence(&self) -> u64 {
         self.head.sequence
@@ -162,6 +200,23 @@ impl<'m> Merge<'m> {
             return Ok(None);
         }
         // A document that was merged from several batches is listed once per batch; the last one tells its state.
+        let and_more = self.changes.len() > ChangeEvent::LISTED;
+        self.changes.truncate(ChangeEvent::LISTED);
+        let event = ChangeEvent { sequence: self.head.sequence, origin, documents: self.changes, and_more };
+        Ok(self.listening.then_some(event))
+    }
+
+    /// As [`Merge::finish`], but the step that it appends is empty: what changed is told to no peer by the change order.
+    pub(super) fn finish_untold<S: Store>(
+        mut self,
+        store: &mut S,
+        origin: Origin,
+    ) -> Result<Option<ChangeEvent>, StoreError> {
+        if self.recalled || self.documents.is_empty() {
+            return self.finish(store, origin);
+        }
+        (self.dots, self.documents) = (SmallSet::new(), SmallSet::new());
+        self.append(store)?;
         let and_more = self.changes.len() > ChangeEvent::LISTED;
         self.changes.truncate(ChangeEvent::LISTED);
         let event = ChangeEvent { sequence: self.head.sequence, origin, documents: self.changes, and_more };

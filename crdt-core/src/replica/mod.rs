@@ -11,10 +11,12 @@
 //! | `mod.rs` | commit, read, the transaction guard |
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
+//! | `loading.rs` | the first sync, part by part |
 //! | `reconcile.rs` | what a session asks without a cursor: sketches, and what one side misses of some documents |
 //! | `beyond.rs` | cells in our own name that we never wrote |
 //! | `refuse.rs` | changes of a peer that are not taken |
 //! | `reject.rs` | own changes that were not taken |
+//! | `scoped.rs` | the part of the namespace that is held, and letting go of the rest |
 //! | `undo.rs` | what it takes to take an own change back |
 //! | `park.rs` | cells that are part of the state and not of what is shown |
 //! | `clocks.rs` | what time it is, and what is shown when it comes |
@@ -29,6 +31,7 @@ mod clocks;
 mod contact;
 mod exchange;
 mod heal;
+mod loading;
 mod marks;
 mod merge;
 mod offsets;
@@ -39,6 +42,7 @@ mod reject;
 mod renewals;
 mod repair;
 mod runs;
+mod scoped;
 mod status;
 mod totals;
 mod undo;
@@ -48,6 +52,7 @@ pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
 pub use exchange::{
     Applied, ApplyError, Arrival, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
 };
+pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
 pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
 pub(crate) use park::shown;
 pub use park::shown_instead;
@@ -57,6 +62,8 @@ pub(crate) use reject::drop_rejected;
 pub use renewals::{Renewal, Spare};
 pub use repair::{Repair, RepairError};
 pub use runs::{Fork, Memory, Trail};
+pub(crate) use scoped::counted;
+pub use scoped::{Asked, SubscribeError, Subscription};
 pub use status::{PeerState, PeerStatus, ReplicaStatus};
 
 use alloc::sync::Arc;
@@ -216,7 +223,8 @@ impl<S: Store> Replica<S> {
             let mut clock = Clock::restore(head.replica, head.counter, head.hlc);
             let began = clock.tick(now_ms)?;
             let latest = horizon.map_or(Hlc::MAX, |horizon| horizon.bound.latest(began.stamp.hlc));
-            let mut transaction = Transaction::new(store, collections, limits, began, latest);
+            let was_partial = scoped::was_partial(store, &mut None)?;
+            let mut transaction = Transaction::new(store, collections, limits, began, latest, was_partial);
             let value = edit(&mut transaction).map_err(CommitError::Aborted)?;
             let (change, written) = transaction.finish()?;
             // A stamp that had to follow others beyond the bound is this transaction's alone.
@@ -249,7 +257,15 @@ impl<S: Store> Replica<S> {
             if follows {
                 merge.keep_replaced();
             }
+            let ours = Subscription::read(store)?;
+            let partial = (ours.generation > 0).then_some(ours.scope);
             for one in written {
+                if one.restored {
+                    merge.document(store, &one.address, Arc::default(), Document::new())?;
+                }
+                if let Some(scope) = &partial {
+                    scoped::written(store, scope, &one.address)?;
+                }
                 totals::keep(store, own, *kept, &one.address, &one.before, &one.delta)?;
                 let shown = merge.document(store, &one.address, one.before, one.delta)?;
                 debug_assert!(
@@ -360,17 +376,17 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Everything seen: the context and one's own transactions.
+    /// Everything seen, as far as the [scope](Replica::subscribe) reaches: the context and one's own transactions.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn seen(&mut self) -> Result<VersionVector, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let (seen, head) = (store.context()?, store.head()?);
-            let mut context: Vec<Dot> = seen.iter().collect();
+            let (ours, head) = (Subscription::read(store)?, store.head()?);
+            let mut context = store.context_after(ours.context_since)?;
             reject::vouched_for(store, &mut context)?;
             let mut seen: VersionVector = context.into_iter().collect();
-            if head.counter > 0 {
+            if head.counter > 0 && ours.vouches_for_own() {
                 seen.raise(Dot::new(head.replica, head.counter));
             }
             Ok(seen)
@@ -434,7 +450,8 @@ pub fn renew_identity<S: Store>(
     replica: ReplicaId,
     life: Life,
 ) -> Result<(), StoreError> {
-    if head.counter > 0 {
+    let mut ours = Subscription::read(store)?;
+    if head.counter > 0 && ours.vouches_for_own() {
         // What was one's own is now something seen, at a position of its own, so that peers hear of it.
         head.sequence += 1;
         store.raise_context(Dot::new(head.replica, head.counter), head.sequence)?;
@@ -443,6 +460,9 @@ pub fn renew_identity<S: Store>(
             dots: Vec::new(),
             documents: Vec::new(),
         })?;
+    }
+    if ours.generation > 0 {
+        ours.renewed(store)?;
     }
     // What peers have acknowledged is counted in the change order of the life that ends here.
     for peer in store.peers()?.into_iter().filter(|peer| peer.acked > 0) {

@@ -217,6 +217,29 @@ pub(super) fn replace<S: Store>(
     collection: &Collection,
     now_ms: u64,
 ) -> Result<(), StoreError> {
+    note_change(store, address, (before, after), now_ms)?;
+    if after.is_empty() {
+        store.put_document(address, state.clone(), collection)
+    } else {
+        store.put_shown(address, state.clone(), shown, collection)
+    }
+}
+
+/// Forgets what is parked in a document, because the document goes.
+pub(super) fn forget<S: Store>(store: &mut S, address: &Address) -> Result<(), StoreError> {
+    match of(store, address)? {
+        Some(parked) => note_change(store, address, (&parked, &Parked::default()), 0),
+        None => Ok(()),
+    }
+}
+
+/// Notes what is parked in a document from now on.
+fn note_change<S: Store>(
+    store: &mut S,
+    address: &Address,
+    (before, after): (&Parked, &Parked),
+    now_ms: u64,
+) -> Result<(), StoreError> {
     if before != after {
         let note = (!after.is_empty()).then(|| write(address, after));
         store.set_note(&held_key(address), note.as_deref())?;
@@ -231,11 +254,7 @@ pub(super) fn replace<S: Store>(
     for (change, ()) in after.changes.iter().filter(|(change, ())| !before.changes.contains_key(change)) {
         enter(store, change, address, now_ms)?;
     }
-    if after.is_empty() {
-        store.put_document(address, state.clone(), collection)
-    } else {
-        store.put_shown(address, state.clone(), shown, collection)
-    }
+    Ok(())
 }
 
 /// The parked changes after one, each with when it was parked.

@@ -182,7 +182,13 @@ impl<S: Store> Replica<S> {
                 });
                 exceeds?;
                 if !delta.is_empty() {
-                    written.push(Written { address: address.clone(), before, delta, after: None });
+                    written.push(Written {
+                        address: address.clone(),
+                        before,
+                        delta,
+                        after: None,
+                        restored: false,
+                    });
                 }
             }
             if last != change {

@@ -14,7 +14,7 @@
 use alloc::vec::Vec;
 
 use super::refuse::damaged;
-use super::{Replica, contact, totals, transact};
+use super::{Replica, contact, loading, totals, transact};
 use crate::codec::{DecodeError, Reader, put_unsigned};
 use crate::store::{Access, Durability, Head, Life, Store, StoreError};
 
@@ -338,6 +338,7 @@ impl<S: Store> Replica<S> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let trail = contact::Contact::of(store, life)?.trail;
             let (claimed, cursor) = store.peer(life)?.map_or((0, 0), |peer| (peer.claimed, peer.cursor));
+            let cursor = cursor.max(loading::reached(store, life)?);
             Ok(Memory { trail, claimed, cursor })
         })
     }

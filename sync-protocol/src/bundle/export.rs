@@ -57,6 +57,10 @@ pub enum ExportError {
         "this database follows a server, and a bundle would spread what it may refuse; export at the server"
     )]
     Follows,
+    /// The first sync of this store has not come to its end, and a bundle would spread halves of transactions. Sync, or
+    /// give up what is missing with [`Replica::stop_loading`].
+    #[error("the first sync of this database has not come to its end; sync, then export")]
+    Loading,
     /// The store was given a new identity meanwhile. Export again.
     #[error("this store was given a new identity while it was exported; export again")]
     IdentityChanged,
@@ -74,6 +78,7 @@ pub fn export(
     now_ms: u64,
 ) -> Result<Exported, ExportError> {
     let Plan { head, trail, base, acks } = replica.with(|replica| plan(replica, audience))?;
+    let serves = replica.with(Replica::serves)?;
     if head.follows {
         return Err(ExportError::Follows);
     }
@@ -98,7 +103,10 @@ pub fn export(
         }
     };
     let mut next = Position { sequence, documents: 0 };
+    let mut evictions = serves.evictions;
+    let vouches = replica.with(Replica::subscription)?.vouched.is_everything();
     loop {
+        let from = next;
         let window = replica.with(|replica| {
             let window = replica.window_for_peer(next, PAGE, context_since, |_| false)?;
             // What was read is durable before it leaves.
@@ -111,10 +119,15 @@ pub fn export(
             return Err(ExportError::IdentityChanged);
         }
         next = window.next;
+        if window.serves.evictions != evictions && from.documents > 0 {
+            // A step may name fewer documents now: it is read from its start.
+            (evictions, next) = (window.serves.evictions, Position { documents: 0, ..from });
+            continue;
+        }
         let reaches_head = window.reaches_head();
         writer.cells(window.documents)?;
         if reaches_head {
-            return writer.end(&window.head, window.context);
+            return writer.end(&window.head, window.context, vouches);
         }
     }
 }
@@ -127,8 +140,11 @@ struct Plan {
     acks: Acks,
 }
 
-fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<Plan, StoreError> {
-    let ((head, trail), peers) = (replica.introduction()?, replica.peers()?);
+fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<Plan, ExportError> {
+    let ((head, trail), peers, serves) = (replica.introduction()?, replica.peers()?, replica.serves()?);
+    if serves.loading {
+        return Err(ExportError::Loading);
+    }
     let is_addressee = |id: ReplicaId| !matches!(audience, For::Peer(peer) if *peer != id);
     let base = match audience {
         For::Holder(seen) => Base::Seen(seen.iter().collect()),
@@ -137,7 +153,8 @@ fn plan<S: Store>(replica: &mut Replica<S>, audience: &For) -> Result<Plan, Stor
             // One id may have had several lives; what all of them have is surely there.
             let acked = peers.iter().filter(|peer| is_addressee(peer.replica)).map(|peer| peer.acked).min();
             // An ack beyond the head is of a history that this store has lost.
-            match acked.filter(|acked| *acked <= head.sequence) {
+            // One from before our own first sync does not cover what that brought.
+            match acked.filter(|acked| (serves.scan_before..=head.sequence).contains(acked)) {
                 None | Some(0) => Base::Seen(Vec::new()),
                 Some(acked) => Base::Position(acked),
             }
@@ -202,12 +219,12 @@ impl<W: Write> CellWriter<W> {
         self.frames.write(Kind::Cells, &body)
     }
 
-    fn end(mut self, head: &Head, mut context: Vec<Dot>) -> Result<Exported, ExportError> {
-        if context.len() >= MAX_ENTRIES {
-            // Too long to be told. Not knowing it costs the importer bytes later, not changes.
+    fn end(mut self, head: &Head, mut context: Vec<Dot>, vouches: bool) -> Result<Exported, ExportError> {
+        if context.len() >= MAX_ENTRIES || !vouches {
+            // Too long to be told, or not to be believed: of a part, or with a part missing. Not knowing it costs the importer bytes later, not changes.
             context.clear();
         }
-        if head.counter > 0 {
+        if head.counter > 0 && vouches {
             context.push(Dot::new(head.replica, head.counter));
         }
         let end = End { frames: self.written, sequence: head.sequence, root: head.root, context };

@@ -124,7 +124,7 @@ impl From<ApplyError> for ImportError {
             ApplyError::Staged(error) => Self::Decode(error),
             ApplyError::Forked => Self::Forked,
             // Only said where there is a judge or a session, and an import has neither.
-            error @ (ApplyError::TooManyRefusals | ApplyError::Superseded) => {
+            error @ (ApplyError::TooManyRefusals | ApplyError::ScopeChanged | ApplyError::Superseded) => {
                 Self::Store(StoreError::Backend(Box::new(error)))
             }
         }
@@ -189,10 +189,21 @@ fn import_into<S: Store>(
     }
     let missing = missing(replica, &head, &header)?;
     let scope = replica.peer(header.life)?.map_or(0, |peer| peer.scope);
+    let number = replica.scope_number(header.life)?;
     let claims = missing.is_none();
     let (dictionary, read, reached) = (Dictionary::new(), 0, (0, Fingerprint::EMPTY));
-    let mut bundle =
-        Bundle { frames, header: &header, head: &head, limits, claims, scope, dictionary, read, reached };
+    let mut bundle = Bundle {
+        frames,
+        header: &header,
+        head: &head,
+        limits,
+        claims,
+        number,
+        scope,
+        dictionary,
+        read,
+        reached,
+    };
     let applied = replica.apply_run(&header.trail, || bundle.next())?;
     let (sequence, root) = bundle.reached;
     // A cursor beyond our head is one into a history that this store has lost.
@@ -253,7 +264,8 @@ fn missing<S: Store>(
     Ok(match &header.base {
         Base::Position(from) => {
             // A cursor says nothing about what was not to be read.
-            let known = replica.peer(header.life)?.filter(|peer| peer.scope == 0);
+            let number = replica.scope_number(header.life)?;
+            let known = replica.peer(header.life)?.filter(|peer| peer.scope == number);
             let known = known.map_or(0, |peer| peer.cursor);
             let known = if header.life == head.life { head.sequence } else { known };
             (known < *from).then(|| Missing::Steps { first: known + 1, last: *from })
@@ -274,6 +286,8 @@ struct Bundle<'h, R> {
     limits: Limits,
     /// Nothing is missing before it.
     claims: bool,
+    /// Of the cursor that it makes.
+    number: u64,
     /// Of the cursor that is there.
     scope: u64,
     dictionary: Dictionary,
@@ -304,8 +318,11 @@ impl<R: Read> Bundle<'_, R> {
                 check_fork(self.head, &end.context)?;
                 self.reached = (end.sequence, end.root);
                 // Without a claim, what is remembered of the writer stays as it is.
-                let (cursor, context, scope) =
-                    if self.claims { (end.sequence, end.context, 0) } else { (0, Vec::new(), self.scope) };
+                let (cursor, context, scope) = if self.claims {
+                    (end.sequence, end.context, self.number)
+                } else {
+                    (0, Vec::new(), self.scope)
+                };
                 let (peer, replica) = (self.header.life, self.header.replica);
                 Ok(RunPart::End(Checkpoint {
                     peer,

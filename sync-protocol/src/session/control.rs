@@ -36,6 +36,10 @@ impl Control {
         self.waiting.push_back(Waiting::Message(message));
     }
 
+    pub(super) fn extend(&mut self, message: Option<Vec<u8>>) {
+        self.waiting.extend(message.map(Waiting::Message));
+    }
+
     /// Owes the peer an acknowledgement.
     pub(super) fn ack(&mut self, ack: OwedAck) {
         let owed = self.waiting.iter_mut().find_map(|waiting| match waiting {
@@ -92,7 +96,7 @@ mod tests {
     };
 
     use crate::drive::pump;
-    use crate::session::MAX_ECHOES;
+    use crate::session::exchange::MAX_ECHOES;
     use crate::{Config, Session};
 
     fn replica(number: u64) -> Replica<MemoryStore> {

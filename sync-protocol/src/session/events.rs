@@ -45,6 +45,13 @@ fn absorbs(earlier: &mut SessionEvent, later: &SessionEvent) -> bool {
         (SessionEvent::Acknowledged { sequence }, SessionEvent::Acknowledged { sequence: later }) => {
             *sequence = *later;
         }
+        (
+            SessionEvent::Progress { documents, of },
+            SessionEvent::Progress { documents: later, of: of_later },
+        ) => (*documents, *of) = (*later, *of_later),
+        (SessionEvent::Evicted { documents }, SessionEvent::Evicted { documents: more }) => {
+            *documents = documents.saturating_add(*more);
+        }
         (SessionEvent::Refusing { last }, SessionEvent::Refusing { last: later }) => *last = *later,
         _ => return false,
     }

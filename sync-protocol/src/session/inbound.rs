@@ -4,10 +4,13 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Arrival, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
+use crdt_core::{
+    Address, Applied, Arrival, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store,
+    Withdrawal,
+};
 
 use super::status::SessionError;
-use crate::message::{By, Checkpoint, Hello, Push, Refused, Want};
+use crate::message::{By, Checkpoint, Hello, Part, Push, Refused, Want};
 
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
@@ -25,12 +28,24 @@ pub(super) struct Inbound {
     /// The number of the last refusal that the peer announced, and of the last one that it told.
     refusals: (u64, u64),
     hold: Hold,
-    /// The peer may read everything.
-    reads_all: bool,
+    peer_may: PeerMay,
     /// Tells this session with the peer from others.
     session: u64,
     /// Chunks of the present run were put aside.
     has_staged: bool,
+    /// What we asked for.
+    asked: Option<Asked>,
+    /// We asked for a first sync, in parts.
+    first_sync: Option<FirstSync>,
+}
+
+/// What the peer may do here.
+#[derive(Clone, Copy, Debug, Default)]
+struct PeerMay {
+    /// Read everything.
+    read_all: bool,
+    /// Write what passes our judgement only, so all of a run is looked at before any of it is taken.
+    write_judged: bool,
 }
 
 /// Whether nothing is taken from a peer that has something to take back.
@@ -55,26 +70,76 @@ impl Inbound {
         session: u64,
     ) -> Result<Want, SessionError> {
         let head = replica.head()?;
+        let asked = replica.asks(hello.life, scope)?;
+        let (scope, whole) = (asked.number, asked.subscription.scope.is_everything() && !asked.loading);
         self.scope = scope;
-        // A cursor says nothing about what was not to be read.
-        let peer = replica.peer(hello.life)?;
-        let known = peer.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
         // A cursor beyond the peer's head is one into a history that the peer has lost.
-        self.cursor = if known <= hello.sequence { known } else { 0 };
+        self.cursor = if asked.cursor <= hello.sequence { asked.cursor } else { 0 };
+        let peer = replica.peer(hello.life)?;
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
         self.peer_counter = replica.seen_of(hello.replica)?.max(claimed);
         replica.begin_session(hello.life, session)?;
         self.session = session;
-        // Whoever holds nothing lacks everything, and sums tell whoever may not read everything what is hidden.
+        self.asked = Some(asked);
+        let new = self.cursor == 0 && hello.sequence > 0 && !self.peer_may.write_judged;
+        self.first_sync = if new { replica.first_sync(hello.life, scope)? } else { None };
+        // Whoever holds nothing lacks everything, and sums tell whoever may not read everything what is hidden. They are
+        // compared only by sides that hold everything and can pass it on.
         let reconciles = self.cursor == 0
-            && self.reads_all
+            && self.first_sync.is_none()
+            && self.peer_may.read_all
             && scope == 0
+            && whole
             && hello.root != head.root
             && hello.sequence > 0
             && head.sequence > 0;
         let by = if reconciles { By::Reconciling } else { By::Cursor };
         let memory = replica.remembered(hello.life)?;
         Ok(Want { cursor: self.cursor, seen_of_you: self.peer_counter, memory, by })
+    }
+
+    /// What we asked for.
+    pub(super) const fn asked(&self) -> Option<&Asked> {
+        self.asked.as_ref()
+    }
+
+    /// What is said of a first sync before the want.
+    pub(super) const fn first_sync(&self) -> Option<&FirstSync> {
+        self.first_sync.as_ref()
+    }
+
+    /// A part of a first sync. `None` when it was put aside, because meanwhile another peer's has come to its end.
+    pub(super) fn part<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        peer: &Hello,
+        part: Part<'_>,
+        arrival: &Arrival,
+    ) -> Result<Option<(Applied, Loading)>, SessionError> {
+        if self.first_sync.is_none() {
+            return Err(SessionError::Unexpected("a part of a first sync"));
+        }
+        let documents = decode(part.batch, &mut Dictionary::new(), replica.limits())?;
+        let loaded = crdt_core::Part {
+            peer: peer.life,
+            replica: peer.replica,
+            scope: self.scope,
+            session: self.session,
+            progress: part.progress,
+            of: part.of,
+            documents,
+        };
+        let loaded = replica.load(loaded, arrival)?;
+        if loaded.is_none() {
+            replica.stage(peer.life, self.session, part.batch)?;
+            self.has_staged = true;
+        }
+        Ok(loaded)
+    }
+
+    /// Whether the peer's changes are judged.
+    pub(super) fn judge(&mut self, judges: bool) {
+        self.peer_may.write_judged = judges;
     }
 
     pub(super) fn chunk<S: Store>(
@@ -96,7 +161,9 @@ impl Inbound {
         peer: &Hello,
         checkpoint: Checkpoint<'_>,
         judge: Option<Judgement<'_>>,
+        arrival: Arrival,
     ) -> Result<Applied, SessionError> {
+        let arrival = Arrival { has_staged: self.has_staged, ..arrival };
         let documents = match checkpoint.batch {
             [] => Vec::new(),
             batch => decode(batch, &mut Dictionary::new(), replica.limits())?,
@@ -112,7 +179,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        let applied = replica.apply_arrived(checkpoint_here, judge, &self.arrival(peer))?;
+        let applied = replica.apply_arrived(checkpoint_here, judge, &arrival)?;
         self.has_staged = false;
         if applied.held {
             return Ok(applied);
@@ -129,10 +196,12 @@ impl Inbound {
         peer: &Hello,
         push: Push<'_>,
         judge: Option<Judgement<'_>>,
+        arrival: Arrival,
     ) -> Result<Applied, SessionError> {
         if !self.following {
             return Err(SessionError::Unexpected("a live change before a checkpoint"));
         }
+        let arrival = Arrival { has_staged: self.has_staged, ..arrival };
         let overflow = DecodeError::Invalid("more steps than 64 bits can count");
         let cursor = self.cursor.checked_add(push.steps).ok_or(overflow)?;
         let counter = self.peer_counter.checked_add(push.own).ok_or(overflow)?;
@@ -154,7 +223,7 @@ impl Inbound {
             scope: self.scope,
             session: self.session,
         };
-        match replica.apply_arrived(checkpoint, judge, &self.arrival(peer)) {
+        match replica.apply_arrived(checkpoint, judge, &arrival) {
             Ok(applied) => {
                 self.has_staged = false;
                 if !applied.held {
@@ -167,10 +236,6 @@ impl Inbound {
                 Err(error.into())
             }
         }
-    }
-
-    fn arrival(&self, peer: &Hello) -> Arrival {
-        Arrival { trail: peer.trail.clone(), has_staged: self.has_staged }
     }
 
     /// The peer did not take some of our changes, and says what it holds instead.
@@ -238,7 +303,7 @@ impl Inbound {
 
     /// Whether the peer may read everything.
     pub(super) fn read_by_all(&mut self, reads_all: bool) {
-        self.reads_all = reads_all;
+        self.peer_may.read_all = reads_all;
     }
 
     pub(super) const fn may_hold(&self) -> bool {
@@ -262,8 +327,8 @@ impl Inbound {
     /// One of the two goes on under another id: everything is asked for anew.
     pub(super) fn begin_again(&mut self) {
         let hold = if self.may_hold() { Hold::Ready } else { Hold::Never };
-        let Self { scope, reads_all, session, .. } = *self;
-        *self = Self { scope, hold, reads_all, session, ..Self::default() };
+        let Self { scope, peer_may, session, .. } = *self;
+        *self = Self { scope, hold, peer_may, session, ..Self::default() };
     }
 
     pub(super) const fn caught_up(&self) -> bool {

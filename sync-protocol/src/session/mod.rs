@@ -3,12 +3,15 @@
 mod clock;
 mod control;
 mod events;
+mod exchange;
+mod first_sync;
 mod handshake;
 mod inbound;
 mod outbound;
 mod reconcile;
 mod refusals;
 mod renewal;
+mod scopes;
 mod status;
 
 pub use reconcile::Reconciled;
@@ -18,21 +21,20 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crdt_core::{
-    Acknowledged, Fingerprint, Head, Judgement, Life, Memory, Refusal, Replica, Spare, Store, Trail,
-};
+use crdt_core::{Fingerprint, Head, Life, Refusal, Replica, Spare, Store, Trail};
 
 use crate::EndReason;
 use crate::door::{Applicant, Authenticate, Open, Reads, Terms};
-use crate::message::{self, Ack, By, Hello, Message, Token, Want, Welcome};
+use crate::message::{self, Hello, Message, Token, Welcome};
 use crate::pack::{pack, unpack};
 use crate::seal::{Opened, Seal};
-use control::{Control, OwedAck, Waiting};
+use control::{Control, Waiting};
 use events::Events;
 use handshake::{Greeted, Peer, read_hello};
 use inbound::Inbound;
 use outbound::Outbound;
-use reconcile::{Outcome, Reconcile};
+use reconcile::Reconcile;
+use scopes::Scopes;
 
 /// What a session is started with. All of it comes from outside: a session draws no random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +111,7 @@ pub struct Session {
     traffic: Traffic,
     last_heard_ms: u64,
     reconcile: Reconcile,
+    scopes: Scopes,
     /// What was done because the roots differed: reconciled, then sent everything.
     repairs: u8,
     /// The life and runs that our hello told of.
@@ -127,19 +130,6 @@ enum Refusals {
     AreObeyed,
     /// A peer that may refuse something is none for us.
     MustNotBe,
-}
-
-/// So many steps are remembered that came from the peer and need not go back.
-const MAX_ECHOES: usize = 4096;
-
-/// How far the session has come, as it is when this leaves.
-fn ack<S: Store>(owed: OwedAck, inbound: &Inbound, outbound: &Outbound, replica: &mut Replica<S>) -> Vec<u8> {
-    // What was applied stays so whatever happens now; without its root the peer just cannot compare yet. Nor can it while
-    // we have something that it does not know.
-    let head = if owed.with_root { replica.head().ok() } else { None };
-    let root = head.filter(|head| outbound.has_told(head)).map(|head| head.root);
-    let (sequence, refused) = (inbound.cursor(), outbound.refusals_unheard());
-    Message::Ack(Ack { sequence, echo_steps: owed.echo_steps, root, refused }).encode()
 }
 
 impl Refusals {
@@ -173,6 +163,7 @@ impl Session {
             traffic: Traffic::default(),
             last_heard_ms: now_ms,
             reconcile: Reconcile::default(),
+            scopes: Scopes::default(),
             repairs: 0,
             told: (None, Trail::default()),
             renewal: renewal::Renewing::default(),
@@ -241,6 +232,7 @@ impl Session {
         self.make_up(replica, now_ms)?;
         // It may have heard in another session.
         self.release(replica)?;
+        self.notice_loading(replica)?;
         if self.control.is_empty()
             && self.ended.is_none()
             && let Some((message, outcome)) = self.reconcile.next_message(replica)?
@@ -252,7 +244,7 @@ impl Session {
         let mut message = match (self.control.pop_front(), peer.rights()) {
             (Some(Waiting::Message(message)), _) => message,
             (Some(Waiting::Heard(through)), _) => Message::Heard(through).encode(),
-            (Some(Waiting::Ack(owed)), _) => ack(owed, &self.inbound, &self.outbound, replica),
+            (Some(Waiting::Ack(owed)), _) => exchange::ack(owed, &self.inbound, &self.outbound, replica),
             (None, Some((rights, terms))) if self.ended.is_none() => {
                 match self.outbound.next_message(replica, &self.echoes, rights, terms) {
                     Ok(Some(message)) => message,
@@ -263,7 +255,7 @@ impl Session {
                         return self.transmit(replica, now_ms);
                     }
                     Err(error) => {
-                        if matches!(error, SessionError::Forked) {
+                        if matches!(error, SessionError::Forked | SessionError::ScopeChanged) {
                             self.end(EndReason::Failed);
                         }
                         return Err(error);
@@ -331,7 +323,9 @@ impl Session {
                 Err(error) => {
                     match error {
                         SessionError::TooManyRefusals => self.close(EndReason::TooManyRefusals),
-                        SessionError::Superseded => self.close(EndReason::Failed),
+                        SessionError::Superseded | SessionError::ScopeChanged => {
+                            self.close(EndReason::Failed);
+                        }
                         _ => {}
                     }
                     return Err(error);
@@ -456,7 +450,7 @@ impl Session {
         } else {
             peer.welcomed(Terms::OPEN);
         }
-        self.ask(want);
+        self.ask_first(replica, want)?;
         if renews {
             return self.part_from_copy(replica, now_ms);
         }
@@ -484,6 +478,7 @@ impl Session {
                 // What was refused last time has to be taken back before anything else is asked for.
                 self.inbound.hold_while(obeys, refused > 0);
                 self.inbound.read_by_all(rights.terms().reads == Reads::Everything);
+                self.inbound.judge(!rights.terms().writes_all);
                 let want = match peer.welcome() {
                     Some(welcome) if !self.inbound.holds() && !self.renewal.waits() => Some(
                         self.inbound.greet(replica, &peer.hello, welcome.reads.scope(), self.config.nonce)?,
@@ -494,7 +489,7 @@ impl Session {
                 self.outbound.refused(refused);
                 let (scope, writes_all) = (terms.reads.scope(), terms.writes_all);
                 self.control.push_back(Message::Welcome(Welcome { scope, writes_all, refused }).encode());
-                self.ask(want);
+                self.ask_first(replica, want)?;
                 self.meet(replica, now_ms)?;
             }
             Err(refusal) => {
@@ -528,294 +523,7 @@ impl Session {
         let terms = Terms::from(welcome);
         peer.welcomed(terms);
         self.events.push_back(SessionEvent::Admitted(terms));
-        self.ask(want);
-        Ok(())
-    }
-
-    /// Takes a message of a peer that was let in and let us in.
-    fn exchange<S: Store>(
-        &mut self,
-        replica: &mut Replica<S>,
-        message: Message<'_>,
-        now_ms: u64,
-    ) -> Result<(), SessionError> {
-        let (obeys, expects_sums) = (self.obeys(), self.expects_sums());
-        let peer = self.peer.as_mut().expect("greeted");
-        let (rights, terms) = peer.rights().expect("checked by the caller");
-        let judge = |proposal: &crdt_core::Proposal<'_>| rights.may_write(proposal);
-        let hold = self.inbound.may_hold();
-        let may_read =
-            |address: &crdt_core::Address| terms.reads == Reads::Everything || rights.may_read(address);
-        let judge = (!terms.writes_all).then_some(Judgement { judge: &judge, may_read: &may_read, hold });
-        match message {
-            Message::Want(want) => return self.wanted(replica, want, now_ms),
-            Message::Reconciling(_) if !expects_sums => {
-                return Err(SessionError::Unexpected("sums, where not everything may be read"));
-            }
-            Message::Reconciling(message) => {
-                let outcome = self.reconcile.take(message)?;
-                self.reconciled(outcome);
-            }
-            // Said before the peer took back what we refused; it will be said again.
-            Message::Chunk(_) | Message::Checkpoint(_) | Message::Push(_) if self.inbound.holds() => {}
-            Message::Chunk(batch) => self.inbound.chunk(replica, &peer.hello, batch)?,
-            Message::Checkpoint(checkpoint) => {
-                let root = checkpoint.root;
-                let applied = self.inbound.checkpoint(replica, &peer.hello, checkpoint, judge)?;
-                self.applied(replica, &applied, true);
-                if !applied.held {
-                    self.compare(replica, root);
-                }
-            }
-            Message::Push(push) => {
-                let applied = self.inbound.push(replica, &peer.hello, push, judge)?;
-                self.applied(replica, &applied, false);
-            }
-            Message::Ack(ack) => return self.acknowledged(replica, &ack, now_ms),
-            Message::Refused(_) if !peer.is_guarded() => {
-                return Err(SessionError::Unexpected("a refusal of a peer without a guard"));
-            }
-            Message::Refused(refused) => {
-                let through = refused.through;
-                let changes = refused.changes.clone();
-                let applied = self.inbound.refused(replica, &peer.hello, refused, obeys)?;
-                for (dot, refusal) in changes {
-                    let withdrawn = obeys;
-                    self.events.push_back(SessionEvent::ChangeRefused { dot, refusal, withdrawn });
-                }
-                self.control.heard(through);
-                if obeys {
-                    // The peer takes nothing that was sent before; it will say from where on it wants it again.
-                    self.outbound.pause();
-                }
-                self.applied(replica, &applied, false);
-            }
-            Message::Heard(through) => {
-                if through > self.outbound.refusals_told() {
-                    return Err(SessionError::Unexpected("a receipt for refusals that were not sent"));
-                }
-                replica.refusals_heard(peer.hello.life, through)?;
-                self.outbound.refusals_heard(through);
-                self.release(replica)?;
-            }
-            Message::Hello(_)
-            | Message::Proof(_)
-            | Message::Token(_)
-            | Message::Welcome(_)
-            | Message::Restart(_)
-            | Message::Bye(..) => unreachable!("taken by the caller"),
-        }
-        Ok(())
-    }
-
-    /// The peer says what it wants.
-    fn wanted<S: Store>(
-        &mut self,
-        replica: &mut Replica<S>,
-        want: Want,
-        now_ms: u64,
-    ) -> Result<(), SessionError> {
-        let Some((_, terms)) = self.peer.as_ref().and_then(Peer::rights) else { return Ok(()) };
-        let head = replica.head()?;
-        if self.outbound.life() != Some(head.life) {
-            return self.announce(replica);
-        }
-        // One whose changes are judged is not believed in this either.
-        if terms.writes_all
-            && let Some(fork) = replica.fork(&want.memory, want.seen_of_you)?
-        {
-            // Without another id there is one way only that leads on: where nothing of ours is lost.
-            if self.config.spare.is_some() || want.seen_of_you > head.counter {
-                return self.renew(replica, fork, now_ms);
-            }
-        }
-        if terms.reads != Reads::Everything {
-            // That its root is ours would tell such a peer that it has guessed what is hidden.
-            self.outbound.not_in_sync();
-        }
-        let by = if terms.reads == Reads::Everything { want.by } else { By::Cursor };
-        let way = self.outbound.start(&head, &Want { by, ..want })?;
-        self.events.push_back(SessionEvent::Sending(way));
-        if by != By::Cursor {
-            self.reconcile.begin(way == Way::Reconcile, by == By::Suspicion);
-        }
-        if by == By::Suspicion && self.repairs == 0 {
-            // It noticed first.
-            self.repair();
-        }
-        Ok(())
-    }
-
-    /// The peer has durably applied what we sent.
-    fn acknowledged<S: Store>(
-        &mut self,
-        replica: &mut Replica<S>,
-        ack: &Ack,
-        now_ms: u64,
-    ) -> Result<(), SessionError> {
-        let Some(peer) = &self.peer else { return Ok(()) };
-        let (replica_id, life) = (peer.hello.replica, peer.hello.life);
-        let more = self.outbound.acknowledged(ack)?;
-        if more {
-            let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
-            let passed = self.inbound.after_echo(ack.echo_steps);
-            let trail = peer.hello.trail.clone();
-            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, trail, now_ms };
-            if !replica.acknowledged_at(life, replica_id, acked)? {
-                return self.announce(replica);
-            }
-            self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
-        }
-        self.inbound.echoed(ack.echo_steps);
-        self.inbound.expect_refusals(ack.refused);
-        self.confirm(replica)?;
-        if let Some(root) = ack.root {
-            self.compare(replica, root);
-        }
-        Ok(())
-    }
-
-    /// Once the peer has heard of all refusals, it is asked for the rest.
-    fn release<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        if !self.inbound.holds() {
-            return Ok(());
-        }
-        if let Some(peer) = &self.peer
-            && (self.outbound.refusals_unheard() == 0 || replica.last_refusal(peer.hello.life)? == 0)
-        {
-            self.outbound.refusals_heard(self.outbound.refusals_due());
-            let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
-            let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
-            self.inbound.let_go();
-            self.ask(Some(want));
-        }
-        Ok(())
-    }
-
-    /// What the peer we obey has taken, it will not refuse any more: it takes nothing of a run with a refusal in it.
-    fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
-        let is_server = self.obeys() && self.peer.as_ref().is_some_and(Peer::is_guarded);
-        if is_server && self.outbound.acked() > self.confirmed {
-            replica.confirmed(self.outbound.acked())?;
-            self.confirmed = self.outbound.acked();
-        }
-        Ok(())
-    }
-
-    /// Acknowledges what was applied, and remembers which of our steps are only its echo.
-    fn applied<S: Store>(
-        &mut self,
-        replica: &mut Replica<S>,
-        applied: &crdt_core::Applied,
-        checkpoint: bool,
-    ) {
-        let mut echo_steps = 0;
-        let terms = self.peer.as_ref().and_then(Peer::rights).map(|(_, terms)| terms);
-        let reads_all = terms.is_some_and(|terms| terms.reads == Reads::Everything);
-        if let Some(sequence) = applied.sequence {
-            self.remember_echo(sequence);
-            if let Some(life) = self.noted {
-                replica.came_from(life, sequence);
-            }
-            // To others it would tell whether what they wrote blindly made a difference.
-            echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
-        }
-        if applied.refused > self.outbound.refusals_due() {
-            self.outbound.refused(applied.refused);
-            self.events.push_back(SessionEvent::Refusing { last: applied.refused });
-        }
-        if applied.held {
-            self.inbound.hold();
-            return;
-        }
-        self.control.ack(OwedAck { echo_steps, with_root: checkpoint && reads_all });
-        self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
-    }
-
-    /// A step of ours that need not be sent to the peer that it came from. What does not fit is sent back: that costs
-    /// bytes, and a peer that does not read pays for them.
-    fn remember_echo(&mut self, sequence: u64) {
-        if self.echoes.len() >= MAX_ECHOES {
-            // Those that were passed are of no use any more.
-            let passed = self.outbound.position();
-            self.echoes.retain(|step| *step >= passed);
-        }
-        if self.echoes.len() < MAX_ECHOES {
-            self.echoes.push(sequence);
-        }
-    }
-
-    /// Both sides have everything, so their roots have to be equal. If they are not, some transaction exists twice with
-    /// different content (a copied store): the two then reconcile, trusting nothing but sums; and if that does not help,
-    /// each sends the other all that it holds.
-    fn compare<S: Store>(&mut self, replica: &mut Replica<S>, peer_root: Fingerprint) {
-        if let Some(peer) = &mut self.peer {
-            peer.root = peer_root;
-        }
-        let rests = self.outbound.caught_up() && self.inbound.caught_up() && !self.reconcile.under_way();
-        if !rests || !self.expects_equal_roots() {
-            return;
-        }
-        let Ok(head) = replica.head() else { return };
-        if !self.outbound.has_told(&head) {
-            return;
-        }
-        let equal = head.root == peer_root;
-        if let Some(life) = self.noted {
-            replica.compared(life, equal, head.sequence);
-        }
-        if equal {
-            return;
-        }
-        self.events.push_back(SessionEvent::RootsDiffer { repairing: self.repairs < 2 });
-        self.repair();
-    }
-
-    /// Does the next thing there is to do about roots that differ.
-    fn repair(&mut self) {
-        let by = match self.repairs {
-            0 => By::Suspicion,
-            1 => By::Cursor,
-            _ => return,
-        };
-        self.repairs += 1;
-        self.ask(Some(Want { cursor: 0, seen_of_you: 0, memory: Memory::default(), by }));
-    }
-
-    /// Tells the peer what we want, if anything.
-    fn ask(&mut self, want: Option<Want>) {
-        let Some(want) = want else { return };
-        if want.by != By::Cursor {
-            self.reconcile.begin(false, want.by == By::Suspicion);
-        }
-        self.control.push_back(Message::Want(want).encode());
-    }
-
-    /// Sends what the peer lacks, if it wished for that, now that it is known.
-    fn reconciled(&mut self, outcome: Option<Outcome>) {
-        let Some(outcome) = outcome else { return };
-        self.events.push_back(SessionEvent::Reconciled(self.reconcile.cost()));
-        if self.reconcile.take_wish() {
-            match outcome {
-                Outcome::Differing { slots, held, since } => self.outbound.reconciled(slots, held, since),
-                Outcome::TooLarge { since } => self.outbound.send_everything(since),
-            }
-        }
-    }
-
-    /// Whether sums over all that is held may pass between the two.
-    fn expects_sums(&self) -> bool {
-        let Some(peer) = &self.peer else { return false };
-        let terms = [peer.welcome(), peer.rights().map(|(_, terms)| terms)];
-        terms.iter().all(|terms| terms.is_some_and(|terms| terms.reads == Reads::Everything))
-    }
-
-    /// Whether nothing is withheld on either side, and what was refused has been taken back.
-    fn expects_equal_roots(&self) -> bool {
-        let Some(peer) = &self.peer else { return false };
-        let (Some(ours), Some((_, theirs))) = (peer.welcome(), peer.rights()) else { return false };
-        let open = |terms: Terms| terms.reads == Reads::Everything;
-        open(ours) && open(theirs) && theirs.writes_all && (ours.writes_all || self.obeys())
+        self.ask_first(replica, want)
     }
 
     /// When [`Session::expire`] has to be called: the peer owes an answer and did not give it.
@@ -880,6 +588,7 @@ impl Session {
             cursor: self.inbound.cursor(),
             acknowledged: self.outbound.acked(),
             peer_root: self.peer.as_ref().map(|peer| peer.root),
+            comparable: self.scopes.comparable(),
             terms: self.peer.as_ref().and_then(Peer::welcome),
             way: self.outbound.way(),
             reconciled: self.reconcile.cost_if_any(),

@@ -11,16 +11,21 @@ use alloc::vec::Vec;
 use crdt_core::codec::{DecodeError, Dictionary, encode_batch};
 use crdt_core::reconcile::Slot;
 use crdt_core::{
-    Address, Document, Dot, Fingerprint, Head, Holding, Life, Position, Replica, Store, VersionVector, Window,
+    Address, Document, Dot, Fingerprint, FirstSync, Head, Holding, Life, Position, Replica, Scanned, Scope,
+    Serves, Store, VersionVector, Window,
 };
 
+use super::first_sync::Loader;
 use super::refusals::Refusals;
+use super::scopes::{Scopes, goes_to};
 use super::status::{SessionError, Way};
 use crate::door::{Authorize, Reads, Terms};
-use crate::message::{Ack, By, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, Want};
+use crate::message::{Ack, By, Checkpoint, Hello, MAX_VECTOR_ENTRIES, Message, Push, ScopeTold, Want};
 
 /// Documents read at a time.
 pub(super) const PAGE: usize = 256;
+/// The same of the change order in a first sync, which can go on only after what was read at a time.
+const LOADER_PAGE: usize = 64;
 /// About how many bytes of cells go into one message.
 const MESSAGE_WEIGHT: usize = 64 << 10;
 
@@ -50,6 +55,23 @@ pub(super) struct Outbound {
     refusals: Refusals,
     /// The peer may not read everything, so what we have seen says nothing about what it has.
     partial: bool,
+    /// The look at every document is over, and what was committed meanwhile has not been read yet.
+    scan_ended: bool,
+    /// The peer holds nothing of others yet, and gets its run in parts.
+    loader: Option<Loader>,
+    /// We loaded until here, all of it from this peer: it has what we do not tell by our change order.
+    loaded_from_peer: u64,
+    /// What the peer subscribes to.
+    peer_scope: ScopeTold,
+    /// It may believe what we have seen.
+    vouches: bool,
+    /// Which subscription of ours this session is under, and how often something was evicted when it was last looked at.
+    generation: u64,
+    evictions: u64,
+    /// What the peer's cursor stands for, when that is less than its scope: the rest is looked for among all documents.
+    widening: Option<Scope>,
+    /// We loaded from this peer and from others: what this one has seen.
+    peer_seen: VersionVector,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +81,8 @@ enum State {
     Waiting,
     /// Until both sides know what the peer lacks.
     Reconciling,
-    /// Looking at every document; the change order goes on from `start`.
-    Scan { after: Option<Address>, start: u64 },
+    /// Looking at every document for what is not in `seen`; the change order goes on from `start`.
+    Scan { seen: VersionVector, after: Option<Address>, start: u64 },
     /// Looking at the documents that differ, from the slot at `next` on; the change order goes on from `start`.
     Differing { slots: Vec<Slot>, held: Vec<Holding>, next: usize, start: u64 },
     /// Reading the change order up to the head.
@@ -91,22 +113,115 @@ impl Outbound {
     }
 
     /// The peer said what it wants. It may say so again, without a cursor, when the roots turn out to differ.
-    pub(super) fn start(&mut self, head: &Head, want: &Want) -> Result<Way, SessionError> {
+    pub(super) fn start(
+        &mut self,
+        head: &Head,
+        serves: Serves,
+        scopes: &Scopes,
+        want: &Want,
+    ) -> Result<Way, SessionError> {
         match self.state {
             State::Waiting => {}
             State::Live(_) if want.cursor == 0 => self.in_sync_at = None,
             _ => return Err(SessionError::Unexpected("a second want")),
         }
-        let has_cursor = want.cursor > 0 && want.cursor <= head.sequence;
+        let has_cursor = want.cursor > 0 && want.cursor <= head.sequence && want.cursor >= serves.scan_before;
         self.context_since = if has_cursor { want.cursor } else { 0 };
+        (self.peer_scope, self.vouches) = (scopes.peer().clone(), scopes.vouches());
+        (self.generation, self.evictions) = (scopes.generation(), serves.evictions);
+        self.widening = scopes.peer().known.clone().filter(|_| has_cursor);
+        let scan = |start| State::Scan { seen: VersionVector::new(), after: None, start };
         let (state, way) = match (self.in_sync_at, want.by) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
+            _ if self.widening.is_some() && !serves.loading => (scan(want.cursor), Way::Resume),
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
-            (None, By::Cursor) => (State::Scan { after: None, start: head.sequence }, Way::Full),
+            // What is being loaded is not passed on, and is not in the change order.
+            _ if serves.loading => (State::Steps(Position::default()), Way::Resume),
+            (None, By::Cursor) => (scan(head.sequence), Way::Full),
             (None, By::Reconciling | By::Suspicion) => (State::Reconciling, Way::Reconcile),
         };
         (self.state, self.way) = (state, Some(way));
+        match (&mut self.state, &mut self.loader) {
+            (State::Scan { after, start, .. }, Some(loader)) => {
+                *start = loader.sequence();
+                match loader.looked_at() {
+                    Scanned::Nothing => {}
+                    Scanned::Through(address) => *after = Some(address),
+                    Scanned::Everything => {
+                        self.state = State::Steps(Position { sequence: *start, documents: 0 });
+                    }
+                }
+            }
+            _ => self.loader = None,
+        }
         Ok(way)
+    }
+
+    /// The peer said, before it says what it wants, that it holds nothing of others yet.
+    pub(super) fn load<S: Store>(
+        &mut self,
+        replica: &mut Replica<S>,
+        asked: FirstSync,
+    ) -> Result<(), SessionError> {
+        if !matches!(self.state, State::Waiting) {
+            return Err(SessionError::Unexpected("a first sync after a want"));
+        }
+        self.loader = Some(Loader::new(replica, asked)?);
+        Ok(())
+    }
+
+    /// Our own first sync came to its end at a position of our change order. What the peer has seen is needed only when
+    /// not all of it came from this peer.
+    pub(super) fn loaded(&mut self, position: u64, peer_seen: Option<&[Dot]>) {
+        match peer_seen {
+            None => self.loaded_from_peer = position,
+            Some(seen) => self.peer_seen = seen.iter().copied().collect(),
+        }
+        self.pass_untold(position);
+    }
+
+    /// True until the peer has said what it wants.
+    pub(super) const fn waits(&self) -> bool {
+        matches!(self.state, State::Waiting)
+    }
+
+    /// A step of ours that tells nothing.
+    pub(super) fn pass_untold(&mut self, sequence: u64) {
+        if let State::Live(position) = &mut self.state
+            && position.sequence + 1 == sequence
+        {
+            position.sequence = sequence;
+        }
+    }
+
+    /// When what was loaded meanwhile is not in the change order and the peer does not have it: looks at every document.
+    fn looks_again(&mut self, window: &Window, from: u64) -> bool {
+        let due = window.serves.scan_before;
+        if from >= due || self.loaded_from_peer >= due {
+            return false;
+        }
+        (self.context_since, self.loader, self.widening) = (0, None, None);
+        self.state = State::Scan { seen: self.peer_seen.clone(), after: None, start: window.head.sequence };
+        true
+    }
+
+    /// When we began to load meanwhile, what lies among the documents is not all to be passed on, and what is, is in the
+    /// change order.
+    fn loads<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<bool, SessionError> {
+        let loads = replica.serves()?.loading;
+        if loads {
+            (self.loader, self.widening) = (None, None);
+            self.context_since = 0;
+            self.state = State::Steps(Position::default());
+        }
+        Ok(loads)
+    }
+
+    /// No sums pass after all: the peer gets everything that it wished to have compared.
+    pub(super) fn without_sums(&mut self, since: u64) {
+        if matches!(self.state, State::Reconciling) {
+            self.send_everything(since);
+        }
     }
 
     /// Both sides know what the peer lacks.
@@ -116,7 +231,8 @@ impl Outbound {
 
     /// What the peer lacks is too much to find out.
     pub(super) fn send_everything(&mut self, since: u64) {
-        (self.state, self.way) = (State::Scan { after: None, start: since }, Some(Way::Full));
+        let seen = VersionVector::new();
+        (self.state, self.way) = (State::Scan { seen, after: None, start: since }, Some(Way::Full));
     }
 
     /// Equal roots are no reason to send nothing.
@@ -140,41 +256,46 @@ impl Outbound {
     ) -> Result<Option<Vec<u8>>, SessionError> {
         let partial = terms.reads != Reads::Everything;
         self.partial = partial;
-        let may_read = |address: &Address| !partial || rights.may_read(address);
+        let scope = self.peer_scope.clone();
+        let may_read = |address: &Address| goes_to(&scope, address) && (!partial || rights.may_read(address));
         loop {
-            let last_of_run = self.queue.len() <= 1 && matches!(self.state, State::Closing(_));
-            if !last_of_run && let Some(batch) = self.queue.pop_front() {
-                return Ok(Some(Message::Chunk(&encode(&mut Dictionary::new(), &batch)).encode()));
+            if !self.may_be_last()
+                && let Some(batch) = self.queue.pop_front()
+            {
+                return Ok(Some(match &mut self.loader {
+                    Some(loader) => loader.part(&batch, self.queue.front()),
+                    None => Message::Chunk(&encode(&mut Dictionary::new(), &batch)).encode(),
+                }));
             }
             match &mut self.state {
                 State::Waiting | State::Reconciling => return Ok(None),
-                State::Differing { slots, held, next, start } => {
-                    let end = slots.len().min(*next + PAGE);
-                    let mut documents = replica.lacking(&slots[*next..end], &held[*next..end])?;
-                    replica.offer()?;
-                    *next = end;
-                    if end == slots.len() {
-                        self.state = State::Steps(Position { sequence: *start, documents: 0 });
+                State::Scan { .. } | State::Differing { .. } => {
+                    if !self.loads(replica)? {
+                        let mut documents = self.look(replica)?;
+                        documents.retain(|(address, _)| may_read(address));
+                        self.enqueue(documents);
                     }
-                    documents.retain(|(address, _)| may_read(address));
-                    self.queue.extend(batches(documents));
-                }
-                State::Scan { after, start } => {
-                    let page = replica.difference(&VersionVector::new(), after.as_ref(), PAGE)?;
-                    replica.offer()?;
-                    let start = *start;
-                    *after = page.after;
-                    if after.is_none() {
-                        self.state = State::Steps(Position { sequence: start, documents: 0 });
-                    }
-                    let mut documents = page.documents;
-                    documents.retain(|(address, _)| may_read(address));
-                    self.queue.extend(batches(documents));
                 }
                 State::Steps(position) => {
-                    let mut window =
-                        replica.window_for_peer(*position, PAGE, self.context_since, skip(echoes))?;
+                    let from = *position;
+                    self.scan_ended = false;
+                    let page = self.loader.as_ref().map_or(PAGE, |_| LOADER_PAGE);
+                    let mut window = replica.window_for_peer(from, page, self.context_since, skip(echoes))?;
                     self.sending(replica, &window)?;
+                    if self.looks_again(&window, from.sequence) {
+                        continue;
+                    }
+                    if self.evictions != window.serves.evictions {
+                        // A step may name fewer documents now: it is read from its start.
+                        self.evictions = window.serves.evictions;
+                        if from.documents > 0 {
+                            self.state = State::Steps(Position { documents: 0, ..from });
+                            continue;
+                        }
+                    }
+                    if let Some(loader) = &mut self.loader {
+                        loader.stepped(window.next.sequence);
+                    }
                     window.documents.retain(|(address, _)| may_read(address));
                     self.advance_run(window);
                 }
@@ -190,6 +311,9 @@ impl Outbound {
                     let mut window =
                         replica.window_for_peer(position, PAGE, self.context_since, skip(echoes))?;
                     self.sending(replica, &window)?;
+                    if self.looks_again(&window, position.sequence) {
+                        continue;
+                    }
                     window.documents.retain(|(address, _)| may_read(address));
                     if let Some(push) = self.push(window) {
                         return Ok(Some(push));
@@ -199,10 +323,62 @@ impl Outbound {
         }
     }
 
+    /// Reads the next page of documents of a run that does not begin with the change order.
+    fn look<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<Batch, SessionError> {
+        let (documents, start) = match &mut self.state {
+            State::Differing { slots, held, next, start } => {
+                let end = slots.len().min(*next + PAGE);
+                let documents = replica.lacking(&slots[*next..end], &held[*next..end])?;
+                replica.offer()?;
+                *next = end;
+                (documents, (end == slots.len()).then_some(*start))
+            }
+            State::Scan { seen, after, start } => {
+                let page = replica.difference(seen, after.as_ref(), PAGE)?;
+                replica.offer()?;
+                *after = page.after;
+                if let Some(loader) = &mut self.loader {
+                    loader.scanned(after.as_ref());
+                }
+                let mut documents = page.documents;
+                if let Some(known) = &self.widening {
+                    // What the cursor stands for comes with the change order.
+                    documents.retain(|(address, _)| !known.contains(address));
+                }
+                (documents, after.is_none().then_some(*start))
+            }
+            _ => return Ok(Batch::new()),
+        };
+        if let Some(sequence) = start {
+            self.scan_ended = true;
+            self.state = State::Steps(Position { sequence, documents: 0 });
+        }
+        Ok(documents)
+    }
+
+    /// Cuts documents into batches; what was kept back because it may have been the last one is filled up.
+    fn enqueue(&mut self, documents: Batch) {
+        let mut batch = self.queue.pop_back().unwrap_or_default();
+        batch.extend(documents);
+        self.queue.extend(batches(batch));
+    }
+
+    /// The next batch may turn out to be the last one of the run, which goes with the checkpoint.
+    fn may_be_last(&self) -> bool {
+        let looking = match self.state {
+            State::Scan { .. } | State::Differing { .. } | State::Closing(_) => true,
+            _ => self.scan_ended,
+        };
+        self.queue.len() <= 1 && looking
+    }
+
     /// Makes sure that what was read may leave: it is durable, and it is ours.
     fn sending<S: Store>(&self, replica: &mut Replica<S>, window: &Window) -> Result<(), SessionError> {
         if self.life != Some(window.head.life) {
             return Err(SessionError::IdentityChanged);
+        }
+        if self.generation != window.serves.generation {
+            return Err(SessionError::ScopeChanged);
         }
         if window.head.counter < self.told_counter {
             // The store was set back while the session was open: the peer has been told of more than there is.
@@ -217,15 +393,22 @@ impl Outbound {
     fn advance_run(&mut self, window: Window) {
         self.state = if window.reaches_head() {
             let mut context = window.context;
-            if self.partial || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES {
-                // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it costs the peer bytes, not changes.
+            if self.partial || !self.vouches || self.context_since == 0 && context.len() > MAX_VECTOR_ENTRIES
+            {
+                // A version vector this long is never sent whole, nor one that stands for more than is sent. Not knowing it
+                // costs the peer bytes, not changes.
                 context.clear();
             }
-            State::Closing(Closing { head: window.head, context })
+            let mut head = window.head;
+            if window.serves.loading {
+                // It is of more than is served.
+                head.root = Fingerprint::EMPTY;
+            }
+            State::Closing(Closing { head, context })
         } else {
             State::Steps(window.next)
         };
-        self.queue.extend(batches(window.documents));
+        self.enqueue(window.documents);
     }
 
     fn checkpoint(&mut self) -> Vec<u8> {
@@ -238,6 +421,7 @@ impl Outbound {
             context.push(Dot::new(head.replica, head.counter));
         }
         let sequence = head.sequence;
+        self.loader = None;
         self.state = State::Live(Position { sequence, documents: 0 });
         (self.told, self.awaiting, self.context_since) = (sequence, sequence, sequence);
         self.told_counter = head.counter;
@@ -252,11 +436,13 @@ impl Outbound {
             self.advance_run(window);
             return None;
         }
-        let Window { documents, next, head, mut context } = window;
+        let Window { documents, next, head, mut context, .. } = window;
         self.state = State::Live(next);
         let mut own = head.counter - self.told_counter;
-        if self.partial {
+        if self.partial || !self.vouches {
             context.clear();
+        }
+        if self.partial {
             own = 0;
         }
         if documents.is_empty() && context.is_empty() && own == 0 {
@@ -274,11 +460,13 @@ impl Outbound {
     /// be taken past with the acknowledgement.
     pub(super) fn pass_echo(&mut self, sequence: u64) -> u64 {
         match &mut self.state {
-            State::Live(position) if position.sequence == self.told && self.told + 1 == sequence => {
+            State::Live(position) if position.sequence + 1 == sequence => {
+                // Steps that tell nothing may have been passed since it was last told.
+                let steps = sequence - self.told;
                 position.sequence = sequence;
                 self.told = sequence;
                 self.context_since = sequence;
-                1
+                steps
             }
             _ => 0,
         }
@@ -326,7 +514,8 @@ impl Outbound {
 
     /// How many own transactions the peer has, when it has acknowledged all that it was told of; else 0 for unknown.
     pub(super) const fn own_acked(&self) -> u64 {
-        if self.acked == self.told && !self.partial { self.told_counter } else { 0 }
+        let has_all = self.acked == self.told && !self.partial && self.peer_scope.scope.is_everything();
+        if has_all { self.told_counter } else { 0 }
     }
 
     /// Our hello, which was made earlier, told of this life.

@@ -141,6 +141,12 @@ impl Reconcile {
         }
     }
 
+    /// Finds out nothing more; true when something was to be found out.
+    pub(super) fn stop(&mut self) -> bool {
+        self.for_them = false;
+        !matches!(core::mem::take(&mut self.state), State::Idle)
+    }
+
     /// True until both sides know.
     pub(super) const fn under_way(&self) -> bool {
         !matches!(self.state, State::Idle)

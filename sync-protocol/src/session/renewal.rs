@@ -13,6 +13,7 @@ use crdt_core::{Fingerprint, Fork, Head, Meeting, Renewal, Replica, SessionEnd, 
 
 use super::outbound::Outbound;
 use super::reconcile::Reconcile;
+use super::scopes::Scopes;
 use super::status::{SessionError, SessionEvent};
 use super::{Peer, Session};
 use crate::EndReason;
@@ -159,7 +160,7 @@ impl Session {
         if !self.inbound.holds() {
             let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
             let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
-            self.ask(Some(want));
+            self.ask_first(replica, Some(want))?;
         }
         Ok(())
     }
@@ -182,6 +183,7 @@ impl Session {
             self.reconcile = Reconcile::new(self.config.nonce, hello.nonce);
         }
         self.inbound.begin_again();
+        self.scopes = Scopes::default();
         self.echoes.clear();
         self.repairs = 0;
     }

@@ -17,8 +17,8 @@ pub enum Way {
     /// They never met, or one of them lost its place: sums of what each holds tell the difference. The cost follows the
     /// difference.
     Reconcile,
-    /// One of them holds nothing, the difference is too large, or not everything may be read: all there is to send is
-    /// sent.
+    /// One of them holds nothing of others yet, or a part only, the difference is too large, or not everything may be read:
+    /// all there is to send is sent.
     Full,
 }
 
@@ -47,8 +47,21 @@ pub enum SessionEvent {
     Applied {
         /// Cells that changed here.
         cells: u64,
-        /// It was the end of a run, not a live change.
+        /// It was the end of a run, not a live change or a part of a first sync.
         checkpoint: bool,
+    },
+    /// A part of our first sync was applied. Until its first checkpoint this replica is
+    /// [loading](crdt_core::Replica::loading), and a view of it incomplete.
+    Progress {
+        /// Documents that came so far, those of earlier sessions included.
+        documents: u64,
+        /// About how many there are to come in all; 0 when the peer did not say.
+        of: u64,
+    },
+    /// Documents outside our scope were let go of, because the peer keeps them.
+    Evicted {
+        /// How many.
+        documents: u64,
     },
     /// The peer has durably applied our changes up to here.
     Acknowledged {
@@ -137,6 +150,8 @@ pub struct Status {
     pub acknowledged: u64,
     /// The peer's root when it last told. Equal to ours: both hold the same.
     pub peer_root: Option<Fingerprint>,
+    /// Both sides subscribe to everything, so that equal roots are what to expect. Otherwise they say nothing.
+    pub comparable: bool,
     /// What the peer lets us do, once it has said so.
     pub terms: Option<Terms>,
     /// How we found out what the peer misses.
@@ -210,6 +225,9 @@ pub enum SessionError {
     /// The store was given a new identity while the session ran. Start a new session.
     #[error("this store has a new identity since the session began; start a new session")]
     IdentityChanged,
+    /// This replica has subscribed to another scope since the session began. The session is over; start a new one.
+    #[error("this replica has subscribed to another scope since the session began; start a new session")]
+    ScopeChanged,
     /// The session is over.
     #[error("the session has ended: {0:?}")]
     Ended(EndReason),
@@ -225,6 +243,7 @@ impl From<ApplyError> for SessionError {
             ApplyError::Staged(error) => Self::Decode(error),
             ApplyError::Forked => Self::Forked,
             ApplyError::TooManyRefusals => Self::TooManyRefusals,
+            ApplyError::ScopeChanged => Self::ScopeChanged,
             ApplyError::Superseded => Self::Superseded,
         }
     }

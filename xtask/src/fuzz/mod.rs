@@ -21,11 +21,12 @@ use crate::run::{output, root, run};
 use targets::{TARGETS, Target};
 use worker::Outcome;
 
-/// More would take the machine from whoever works on it.
+/// Targets that run at a time, if nothing else is said. More would take the machine from whoever works on it.
 const WORKERS: u32 = 2;
 
 struct Arguments {
     seconds: u64,
+    workers: u32,
     target: Option<String>,
     sanitizer: String,
     json: bool,
@@ -34,8 +35,14 @@ struct Arguments {
 
 impl Arguments {
     fn read(arguments: &[String]) -> Result<Self, String> {
-        let mut read =
-            Self { seconds: 120, target: None, sanitizer: "none".into(), json: false, seeds: false };
+        let mut read = Self {
+            seconds: 120,
+            workers: WORKERS,
+            target: None,
+            sanitizer: "none".into(),
+            json: false,
+            seeds: false,
+        };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             let mut value = || rest.next().cloned().ok_or(format!("{argument} needs a value"));
@@ -44,6 +51,14 @@ impl Arguments {
                     let seconds = value()?;
                     read.seconds =
                         seconds.parse().map_err(|_| format!("--seconds {seconds} is no number"))?;
+                }
+                "--workers" => {
+                    let workers = value()?;
+                    read.workers = workers
+                        .parse()
+                        .ok()
+                        .filter(|workers| *workers > 0)
+                        .ok_or(format!("--workers {workers}: at least one has to run"))?;
                 }
                 "--target" => read.target = Some(value()?),
                 "--sanitizer" => read.sanitizer = value()?,
@@ -74,10 +89,10 @@ pub fn fuzz(arguments: &[String]) -> Result<(), String> {
     }
     let targets = arguments.targets()?;
     let binaries = build(&arguments)?;
-    let jobs = share(&targets, Duration::from_secs(arguments.seconds));
+    let jobs = share(&targets, arguments.workers, Duration::from_secs(arguments.seconds));
     let shared = Mutex::new((jobs, Vec::<Outcome>::new()));
     thread::scope(|scope| {
-        for _ in 0..WORKERS {
+        for _ in 0..arguments.workers {
             scope.spawn(|| {
                 loop {
                     let next = shared.lock().expect("no worker panics").0.pop_front();
@@ -99,9 +114,9 @@ pub fn fuzz(arguments: &[String]) -> Result<(), String> {
 }
 
 /// Divides the time of all workers by the weights of the targets; the longest first, so that the workers end together.
-fn share(targets: &[Target], time: Duration) -> VecDeque<(Target, Duration)> {
+fn share(targets: &[Target], workers: u32, time: Duration) -> VecDeque<(Target, Duration)> {
     let weights: u32 = targets.iter().map(|target| target.weight).sum();
-    let workers = WORKERS.min(u32::try_from(targets.len()).unwrap_or(WORKERS));
+    let workers = workers.min(u32::try_from(targets.len()).unwrap_or(workers));
     let mut jobs: Vec<_> =
         targets.iter().map(|target| (*target, time * workers * target.weight / weights)).collect();
     jobs.sort_by_key(|(_, time)| core::cmp::Reverse(*time));

@@ -48,7 +48,7 @@ fn line(outcomes: &[Outcome]) -> String {
         .iter()
         .map(|outcome| {
             format!(
-                r#"{{"target":"{}","executions":{},"per_second":{:.0},"seconds":{:.1},"edges_at_start":{},"edges":{},"features":{},"inputs":{},"new_inputs":{},"last_new_edge_s":{:.1},"peak_mb":{},"failed":{}}}"#,
+                r#"{{"target":"{}","executions":{},"per_second":{:.0},"seconds":{:.1},"edges_at_start":{},"edges":{},"features":{},"growth":{:?},"inputs":{},"new_inputs":{},"last_new_edge_s":{:.1},"peak_mb":{},"failed":{}}}"#,
                 outcome.target.name,
                 outcome.executions,
                 per_second(outcome),
@@ -56,6 +56,7 @@ fn line(outcomes: &[Outcome]) -> String {
                 outcome.edges[0],
                 outcome.edges[1],
                 outcome.features,
+                outcome.growth,
                 outcome.corpus,
                 outcome.new_inputs,
                 outcome.last_edge_s,

@@ -26,6 +26,8 @@ pub struct Outcome {
     /// Edges covered by what was there at the start, and at the end.
     pub edges: [u64; 2],
     pub features: u64,
+    /// Executions, and the edges and features covered by then: whenever the executions had doubled, and at the end.
+    pub growth: Vec<[u64; 3]>,
     /// Inputs kept, and how many of them are new.
     pub corpus: u64,
     pub new_inputs: u64,
@@ -43,6 +45,7 @@ pub fn run(target: &Target, binaries: &str, time: Duration) -> Outcome {
         seconds: 0.0,
         edges: [0; 2],
         features: 0,
+        growth: Vec::new(),
         corpus: 0,
         new_inputs: 0,
         last_edge_s: 0.0,
@@ -88,7 +91,8 @@ fn phase(outcome: &mut Outcome, binaries: &str, bytes: usize, time: Duration) ->
 
 /// Reads along until the target ends; gives the lines that are no statistics.
 fn listen(outcome: &mut Outcome, said: ChildStderr, started: Instant) -> Vec<String> {
-    let (before_s, mut words) = (outcome.seconds, Vec::new());
+    let (before_s, executed, mut words) = (outcome.seconds, outcome.executions, Vec::new());
+    let mut latest = [0; 3];
     for line in BufReader::new(said).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).into_owned();
         if let Some((what, number)) = line.strip_prefix("stat::").and_then(|stat| stat.split_once(':')) {
@@ -109,9 +113,17 @@ fn listen(outcome: &mut Outcome, said: ChildStderr, started: Instant) -> Vec<Str
             }
             outcome.features = outcome.features.max(number_after(&line, " ft: ").unwrap_or(0));
             outcome.corpus = number_after(&line, " corp: ").unwrap_or(outcome.corpus);
+            let executions = executed + number_after(&line, "#").unwrap_or(0);
+            latest = [executions, outcome.edges[1], outcome.features];
+            if outcome.growth.last().is_none_or(|[before, ..]| executions >= 2 * before) {
+                outcome.growth.push(latest);
+            }
         } else if !line.starts_with(['"', '#']) {
             words.push(line);
         }
+    }
+    if outcome.growth.last().is_some_and(|last| *last != latest) {
+        outcome.growth.push(latest);
     }
     words
 }

@@ -1,0 +1,169 @@
+//! Partial and loading replicas beside everything else that a session does: reconciling, healing, parking.
+#![allow(missing_docs)]
+
+mod support;
+
+use crdt_core::{Life, MemoryStore, ReceiveBound, Replica, ReplicaId, Scope, Spare};
+use support::{START_MS, assert_equal, declared_over, edit, replica, set, title};
+use sync_protocol::drive::{exchange_in_memory, pump};
+use sync_protocol::{Config, Session, SessionEvent, Way};
+
+type Memory = Replica<MemoryStore>;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Writes as an app's store does, in runs.
+fn running(number: u64) -> Memory {
+    let mut replica = replica(number);
+    replica.begin_run(number);
+    replica
+}
+
+fn even() -> Scope {
+    let ids = (0..400).step_by(2).map(crdt_core::DocumentId::from_u64);
+    Scope::nothing().documents("tasks", ids)
+}
+
+/// A session in which both may heal; `nonce` decides who draws the lower one.
+fn meet(a: &mut Memory, b: &mut Memory, nonces: (u64, u64)) -> (Session, Session) {
+    let config = |nonce: u64| {
+        let id = nonce + 1_000;
+        Config::new(nonce).spare(Spare { replica: ReplicaId::from_u64(id), life: Life(id) })
+    };
+    let mut at_a = Session::new(config(nonces.0), START_MS);
+    let mut at_b = Session::new(config(nonces.1), START_MS);
+    pump(&mut at_a, a, &mut at_b, b, START_MS).unwrap();
+    assert!(at_a.is_settled() && at_b.is_settled(), "{:?} {:?}", at_a.status(), at_b.status());
+    (at_a, at_b)
+}
+
+fn events(session: &mut Session) -> Vec<SessionEvent> {
+    std::iter::from_fn(|| session.poll_event()).collect()
+}
+
+#[test]
+fn own_changes_that_come_back_to_a_wider_scope_are_no_fork() {
+    let (mut a, mut b) = (running(1), running(2));
+    (0..40).for_each(|id| set(&mut b, id, id, "title", "by b"));
+    meet(&mut a, &mut b, (1, 2));
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    assert_eq!(title(&mut b, 1), None, "it was evicted");
+    b.subscribe(Scope::everything()).unwrap();
+    let (_, mut at_b) = meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+    assert_eq!(b.head().unwrap().replica, ReplicaId::from_u64(2), "{:?}", events(&mut at_b));
+}
+
+#[test]
+fn a_copy_of_a_partial_store_heals_and_loses_nothing() {
+    let (mut a, mut b) = (running(1), running(2));
+    (0..40).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (1, 2));
+    (0..10).for_each(|id| edit(&mut b, id, 100, |document| document.increment("votes", 1).unwrap()));
+    meet(&mut a, &mut b, (3, 4));
+    let mut copy = declared_over(b.store_mut().clone());
+    copy.begin_run(77);
+    set(&mut b, 2, 200, "by b", "b");
+    set(&mut copy, 2, 200, "by the copy", "copy");
+    set(&mut copy, 3, 200, "outside", "copy");
+    meet(&mut a, &mut b, (5, 6));
+    meet(&mut a, &mut copy, (7, 8));
+    assert_eq!(copy.head().unwrap().replica, ReplicaId::from_u64(1_008));
+    let had = copy.head().unwrap();
+    meet(&mut a, &mut copy, (9, 10));
+    assert_eq!(copy.head().unwrap().replica, had.replica, "once is enough");
+    meet(&mut a, &mut b, (11, 12));
+    for (one, nonce) in [(&mut b, 13), (&mut copy, 15)] {
+        assert!(one.loading().unwrap().is_none());
+        one.subscribe(Scope::everything()).unwrap();
+        meet(&mut a, one, (nonce, nonce + 1));
+        assert_equal(&mut a, one);
+    }
+    for (id, field) in [(2, "by b"), (2, "by the copy"), (3, "outside")] {
+        let view = a.read("tasks", crdt_core::DocumentId::from_u64(id)).unwrap();
+        assert!(view.get(field).unwrap().is_some(), "{field}");
+    }
+}
+
+/// Two that have met others, and not each other; one holds a part, or both do.
+#[test]
+fn sums_pass_only_where_both_hold_everything() {
+    for (nonces, scopes) in [(1, 2), (2, 1)].into_iter().flat_map(|nonces| {
+        [(false, false), (false, true), (true, false), (true, true)].map(|scopes| (nonces, scopes))
+    }) {
+        let (mut a, mut b, mut other) = (running(1), running(2), running(3));
+        (0..100).for_each(|id| set(&mut other, id, id, "title", "of the other"));
+        for (one, scope) in [(&mut a, scopes.0), (&mut b, scopes.1)] {
+            exchange_in_memory(one, &mut other, START_MS).unwrap();
+            let own = u64::from(one.head().unwrap().replica.as_bytes()[15]);
+            let id = 200 + 2 * own;
+            set(one, id, 300, "title", "of its own");
+            if scope {
+                one.subscribe(even()).unwrap();
+            }
+        }
+        let (mut at_a, mut at_b) = meet(&mut a, &mut b, nonces);
+        let whole = scopes == (false, false);
+        let reconciled = [&mut at_a, &mut at_b]
+            .map(|session| events(session).iter().any(|event| matches!(event, SessionEvent::Reconciled(_))));
+        assert_eq!(reconciled, [whole; 2], "{nonces:?} {scopes:?}");
+        assert_eq!(at_a.status().way == Some(Way::Reconcile), whole);
+        // Each has what the other wrote, as far as its scope reaches.
+        for (one, other) in [(&mut a, 2), (&mut b, 1)] {
+            let documents = one.list("tasks", None, 1_000).unwrap();
+            let wrote = crdt_core::DocumentId::from_u64(200 + 2 * other);
+            assert!(documents.iter().any(|(id, _)| *id == wrote), "{nonces:?} {scopes:?}");
+        }
+        if whole {
+            assert_equal(&mut a, &mut b);
+        }
+    }
+}
+
+#[test]
+fn sums_know_what_was_loaded_and_not_what_was_evicted() {
+    let (mut a, mut b) = (running(1), running(2));
+    (0..400).for_each(|id| set(&mut a, id, id, "title", &support::noise(id, 900)));
+    set(&mut b, 1_000, 0, "title", "its own");
+    b.sums(0, 10).unwrap();
+    let (_, mut at_b) = meet(&mut a, &mut b, (1, 2));
+    let parts =
+        events(&mut at_b).iter().filter(|event| matches!(event, SessionEvent::Progress { .. })).count();
+    assert!(parts > 2, "{parts}");
+    assert_equal(&mut a, &mut b);
+    let same = |a: &mut Memory, b: &mut Memory| {
+        let of = |replica: &mut Memory| replica.sums(0, 20).unwrap().sketch.symbols().to_vec();
+        assert_eq!(of(a), of(b));
+    };
+    same(&mut a, &mut b);
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    assert_eq!(title(&mut b, 1), None);
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+    same(&mut a, &mut b);
+}
+
+#[test]
+fn what_a_first_sync_brings_from_the_future_is_parked_and_forgotten_with_its_document() {
+    let (mut a, mut b) = (running(1), running(2));
+    (0..200).for_each(|id| set(&mut a, id, id, "title", &support::noise(id, 900)));
+    (0..10).for_each(|id| set(&mut a, id, DAY_MS, "title", "from tomorrow"));
+    b.keep_time(ReceiveBound { ahead_ms: 60_000 });
+    b.tick(START_MS).unwrap();
+    let (_, mut at_b) = meet(&mut a, &mut b, (1, 2));
+    assert!(events(&mut at_b).iter().any(|event| matches!(event, SessionEvent::Progress { .. })));
+    assert_eq!(a.head().unwrap().root, b.head().unwrap().root);
+    assert_eq!(b.parked_count().unwrap(), 10);
+    assert_ne!(title(&mut b, 1).as_deref(), Some("from tomorrow"));
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    assert_eq!(b.parked_count().unwrap(), 5, "those in documents that stay");
+    b.tick(START_MS + 2 * DAY_MS).unwrap();
+    assert_eq!(b.parked_count().unwrap(), 0);
+    assert_eq!(title(&mut b, 2).as_deref(), Some("from tomorrow"));
+    assert_eq!(title(&mut b, 1), None);
+}
