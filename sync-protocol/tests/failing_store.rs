@@ -163,6 +163,7 @@ fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
     b.keep_time(ReceiveBound::default());
     let (mut at_a, mut at_b) =
         (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
+    edit(&mut b, 100, 0, |task| task.set("title", "an own one").unwrap());
     b.store_mut().left = Some(fails_at);
     for _live in [false, true] {
         loop {
@@ -187,6 +188,9 @@ fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
         );
         set(&mut a, 7, 5_000 + ahead_ms, "title", "a live change");
     }
+    let of_a = retry_replica(|| b.peer(Life(1))).expect("they have met");
+    assert_eq!(of_a.cursor, a.head().unwrap().sequence, "failure at call {fails_at}");
+    assert!(of_a.acked >= 1, "what was acknowledged is remembered; failure at call {fails_at}");
     let parked = retry_replica(|| b.parked_count());
     assert_eq!(parked, if ahead_ms == 0 { 0 } else { documents }, "failure at call {fails_at}");
     b.store_mut().left.is_none()

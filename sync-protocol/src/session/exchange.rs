@@ -179,21 +179,22 @@ impl Session {
     ) -> Result<(), SessionError> {
         let Some(peer) = &self.peer else { return Ok(()) };
         let (replica_id, life) = (peer.hello.replica, peer.hello.life);
-        let more = self.outbound.acknowledged(ack)?;
-        if more {
-            let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
+        if self.outbound.is_news(ack)? {
+            let (own, ours) = (self.outbound.own_acked(ack.sequence), self.outbound.life());
             let passed = self.inbound.after_echo(ack.echo_steps);
             let trail = peer.hello.trail.clone();
             let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, trail, now_ms };
             if !replica.acknowledged_at(life, replica_id, acked)? {
                 return self.announce(replica);
             }
+            self.outbound.acknowledged(ack);
             self.events.push_back(SessionEvent::Acknowledged { sequence: ack.sequence });
         }
-        self.inbound.echoed(ack.echo_steps);
-        self.inbound.expect_refusals(ack.refused);
+        // Where the store fails, all of this is done again: what counts on comes last.
         self.confirm(replica)?;
         self.evict(replica)?;
+        self.inbound.echoed(ack.echo_steps);
+        self.inbound.expect_refusals(ack.refused);
         if let Some(root) = ack.root {
             self.compare(replica, root);
         }

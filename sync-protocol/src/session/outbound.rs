@@ -472,14 +472,17 @@ impl Outbound {
         }
     }
 
-    /// The peer has durably applied something of ours; true when that is more than before.
-    pub(super) fn acknowledged(&mut self, ack: &Ack) -> Result<bool, SessionError> {
+    /// Whether the peer has durably applied more of ours than before.
+    pub(super) fn is_news(&self, ack: &Ack) -> Result<bool, SessionError> {
         if ack.sequence > self.told {
             return Err(DecodeError::Invalid("an ack of what was not sent").into());
         }
-        let more = ack.sequence > self.acked;
+        Ok(ack.sequence > self.acked)
+    }
+
+    /// That is noted.
+    pub(super) fn acknowledged(&mut self, ack: &Ack) {
         self.acked = self.acked.max(ack.sequence);
-        Ok(more)
     }
 
     pub(super) const fn caught_up(&self) -> bool {
@@ -512,9 +515,9 @@ impl Outbound {
         matches!(self.state, State::Live(_)) && self.told == head.sequence
     }
 
-    /// How many own transactions the peer has, when it has acknowledged all that it was told of; else 0 for unknown.
-    pub(super) const fn own_acked(&self) -> u64 {
-        let has_all = self.acked == self.told && !self.partial && self.peer_scope.scope.is_everything();
+    /// How many own transactions the peer has, when it acknowledges all that it was told of; else 0 for unknown.
+    pub(super) const fn own_acked(&self, acked: u64) -> u64 {
+        let has_all = acked == self.told && !self.partial && self.peer_scope.scope.is_everything();
         if has_all { self.told_counter } else { 0 }
     }
 
