@@ -14,13 +14,44 @@ pub struct ChangeEvent {
     pub origin: Origin,
     /// The documents that changed, at most [`ChangeEvent::LISTED`] of them.
     pub documents: Vec<DocumentChange>,
-    /// More documents changed than are listed: read again what is on the screen.
+    /// More documents changed than are listed, or more happened while nobody took events than is kept: read again what is on
+    /// the screen.
     pub and_more: bool,
 }
 
 impl ChangeEvent {
     /// Documents that one event lists.
     pub const LISTED: usize = 10_000;
+}
+
+/// Events that nobody has taken yet, in bounded memory.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    waiting: Vec<ChangeEvent>,
+    /// Documents that these list in all.
+    listed: usize,
+}
+
+impl Events {
+    const WAITING: usize = 1_024;
+    const LISTED: usize = 4 * ChangeEvent::LISTED;
+
+    /// Keeps an event. Where many wait already, only that it happened.
+    pub(crate) fn add(&mut self, event: Option<ChangeEvent>) {
+        let Some(event) = event else { return };
+        let is_full =
+            self.waiting.len() >= Self::WAITING || self.listed + event.documents.len() > Self::LISTED;
+        if let Some(last) = self.waiting.last_mut().filter(|_| is_full) {
+            (last.sequence, last.and_more) = (event.sequence, true);
+        } else {
+            self.listed += event.documents.len();
+            self.waiting.push(event);
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<ChangeEvent> {
+        core::mem::take(self).waiting
+    }
 }
 
 /// Where a change came from.
@@ -65,4 +96,38 @@ pub struct FieldChange {
     pub path: Path,
     /// The field now has several concurrent values. Only fields that keep them can tell; `lww` never does.
     pub conflicted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DocumentId;
+
+    fn event(sequence: u64, documents: usize) -> ChangeEvent {
+        let change = |n: usize| DocumentChange {
+            address: Address::new("tasks", DocumentId::from_u64(n as u64)),
+            kind: ChangeKind::Updated,
+            fields: Vec::new(),
+        };
+        let documents = (0..documents).map(change).collect();
+        ChangeEvent { sequence, origin: Origin::Clock, documents, and_more: false }
+    }
+
+    #[test]
+    fn who_does_not_take_events_hears_that_there_were_more() {
+        for documents in [1, ChangeEvent::LISTED] {
+            let mut events = Events::default();
+            for sequence in 1..=5_000 {
+                events.add(Some(event(sequence, documents)));
+            }
+            let taken = events.take();
+            let listed: usize = taken.iter().map(|event| event.documents.len()).sum();
+            assert!(taken.len() <= Events::WAITING && listed <= Events::LISTED);
+            let last = taken.last().expect("some");
+            assert!(last.and_more && last.sequence == 5_000);
+            assert!(taken[..taken.len() - 1].iter().all(|event| !event.and_more));
+            events.add(Some(event(5_001, 1)));
+            assert_eq!(events.take(), [event(5_001, 1)], "there is room again");
+        }
+    }
 }

@@ -155,8 +155,8 @@ impl<S: Store> Replica<S> {
                 ChangeEvent { sequence: head.sequence, origin: Origin::Clock, documents: changes, and_more };
             Ok::<_, StoreError>((listening && !event.documents.is_empty()).then_some(event))
         })?;
-        if let (Some(events), Some(event)) = (events, event) {
-            events.push(event);
+        if let Some(events) = events {
+            events.add(event);
         }
         Ok(())
     }

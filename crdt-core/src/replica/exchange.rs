@@ -392,8 +392,8 @@ impl<S: Store> Replica<S> {
         if !applied.held {
             contact::has_heard(present.get_mut(&peer), learned, cursor);
         }
-        if let (Some(events), Some(event)) = (events, event) {
-            events.push(event);
+        if let Some(events) = events {
+            events.add(event);
         }
         Ok(applied)
     }
@@ -445,8 +445,8 @@ impl<S: Store> Replica<S> {
             let sequence = (head.sequence > before).then_some(head.sequence);
             Ok::<_, E>((Applied { sequence, cells, ..Applied::default() }, event))
         })?;
-        if let (Some(events), Some(event)) = (events, event) {
-            events.push(event);
+        if let Some(events) = events {
+            events.add(event);
         }
         Ok(applied)
     }

@@ -203,8 +203,8 @@ impl<S: Store> Replica<S> {
         })?;
         let Some((applied, loading, event)) = loaded else { return Ok(None) };
         contact::has_heard(present.get_mut(&peer), learned, 0);
-        if let (Some(events), Some(event)) = (events, event) {
-            events.push(event);
+        if let Some(events) = events {
+            events.add(event);
         }
         Ok(Some((applied, loading)))
     }

@@ -71,7 +71,7 @@ use alloc::vec::Vec;
 
 use crate::codec::{Dictionary, encode_batch};
 use crate::document::{Address, Document, DocumentId, DocumentView};
-use crate::event::{ChangeEvent, Origin};
+use crate::event::{ChangeEvent, Events, Origin};
 use crate::limits::Limits;
 use crate::schema::Collections;
 use crate::small_map::SmallMap;
@@ -109,7 +109,7 @@ pub struct Replica<S> {
     collections: Collections,
     limits: Limits,
     /// What happened since the last [`Replica::take_events`]; `None` while nobody asks.
-    events: Option<Vec<ChangeEvent>>,
+    events: Option<Events>,
     /// `None` for a replica that asks nobody for the time, and parks nothing.
     time: Option<Time>,
     /// The run that has begun, until it is written down.
@@ -293,8 +293,8 @@ impl<S: Store> Replica<S> {
                 *marked_ms = Some(now_ms);
             }
         }
-        if let (Some(events), Some(event)) = (events, event) {
-            events.push(event);
+        if let Some(events) = events {
+            events.add(event);
         }
         Ok(committed)
     }
@@ -434,9 +434,10 @@ impl<S: Store> Replica<S> {
         self.events = collect.then(|| self.events.take().unwrap_or_default());
     }
 
-    /// The events since the last call, in order.
+    /// The events since the last call, in order. At most some thousand are kept: what happens beyond is only told of, by
+    /// [`ChangeEvent::and_more`] of the last one.
     pub fn take_events(&mut self) -> Vec<ChangeEvent> {
-        self.events.as_mut().map(core::mem::take).unwrap_or_default()
+        self.events.as_mut().map(Events::take).unwrap_or_default()
     }
 }
 

@@ -124,8 +124,8 @@ impl<S: Store> Replica<S> {
             let sequence = (head.sequence > before).then_some(head.sequence);
             Ok::<_, ApplyError>((Applied { sequence, cells, ..Applied::default() }, event))
         })?;
-        if let (Some(events), Some(event)) = (events, event) {
-            events.push(event);
+        if let Some(events) = events {
+            events.add(event);
         }
         Ok(applied)
     }

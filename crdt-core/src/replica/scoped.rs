@@ -252,7 +252,7 @@ impl<S: Store> Replica<S> {
             let Some((count, event)) = page else { return Ok(evicted) };
             evicted += count;
             if let Some(events) = events.as_mut().filter(|_| !event.documents.is_empty()) {
-                events.push(event);
+                events.add(Some(event));
             }
         }
     }
