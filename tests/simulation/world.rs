@@ -245,8 +245,8 @@ impl<'p> World<'p> {
     pub fn commit(&mut self, commit: &Commit) -> Checked {
         let (at, number) = (commit.at, self.checker.next_number());
         self.tally.steps += 1;
-        if self.checker.is_unsure_of(at) {
-            // What the clock has made visible since then is what its user sees, and edits.
+        if self.checker.is_unsure_of(at, &commit.edits) {
+            // What is there now is what its user sees, and edits.
             self.looks(at, true)?;
         }
         let done = self.devices[at].commit(commit, number as u64, self.now_ms)?;

@@ -106,7 +106,10 @@ struct Watched {
     shown: Seen,
     /// Documents of which it showed something else than what the transactions come to that it shows: something is withheld
     /// that had replaced a value before that came here. The state has one cell per key, so whoever gets the later value first
-    /// never gets the earlier one, and shows neither until the time of the later one comes.
+    /// never gets the earlier one, and shows neither until the time of the later one comes. That cannot be seen where the
+    /// earlier one would not show anyway, beneath something that was deleted; but an edit there would have to exceed it.
+    ///
+    /// And documents that a deletion that was written again has taken, though the transactions brought them back.
     unlike: BTreeSet<Doc>,
     /// Something was withheld.
     withholds: bool,
@@ -169,9 +172,10 @@ impl Checker {
         }
     }
 
-    /// What a device shows may have changed since it was looked at, without anything having happened but time.
-    pub fn is_unsure_of(&self, at: usize) -> bool {
-        self.devices[at].withholds
+    /// What a device shows of what it is going to edit has to be looked at before: it may have changed without anything
+    /// having happened but time, or not be what the transactions come to.
+    pub fn is_unsure_of(&self, at: usize, edits: &[Edit]) -> bool {
+        self.devices[at].withholds || edits.iter().any(|edit| self.issued.contains(&edit.doc))
     }
 
     /// The library has written values again, in these documents.
@@ -420,13 +424,16 @@ impl Checker {
             }
             let exact = compare(*doc, &expected, shown);
             if hidden.iter().any(|(at, _)| at == doc) {
-                if exact.is_err() {
+                if exact.is_err() || self.oracle.hides(&watched.shown, &watched.schema, *doc) {
                     unlike.insert(*doc);
                 }
             } else if self.forks.docs.contains(doc) || self.issued.contains(doc) {
                 // A deletion that was written again is concurrent with what brought the document back, and wins where deletes do.
                 let deleted =
                     self.issued.contains(doc) && watched.schema.of(*doc).delete_wins && shown.is_none();
+                if deleted && expected.is_some() {
+                    unlike.insert(*doc);
+                }
                 let clear = !deleted && !self.unclear.contains(doc);
                 if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown)
                     && clear
