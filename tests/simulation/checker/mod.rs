@@ -5,6 +5,7 @@
 //! it knows which transactions a device has to show (each leaves a document with its number), and from the oracle, which
 //! is the causal history and nothing else, what they come to.
 
+mod forks;
 mod violation;
 mod weaker;
 
@@ -18,6 +19,7 @@ use crate::failure::compare;
 use crate::oracle::{Oracle, Seen};
 use crate::plot::Who;
 use crate::words::{Action, Doc, Edit, Outcome, Schema, Shown, Vector};
+use forks::Forks;
 
 /// What the library calls a transaction: who wrote it, and how many that one had written then.
 pub type Name = (ReplicaId, u64);
@@ -69,20 +71,6 @@ pub struct Checker {
     issued: BTreeSet<Doc>,
     /// Documents that somebody edited who did not see what the transactions come to that he saw; see [`Watched::unlike`].
     unclear: BTreeSet<Doc>,
-}
-
-/// Files that went back, or were copied, and nobody noticed.
-#[derive(Default)]
-struct Forks {
-    any: bool,
-    /// Under which ids two histories may be written, until all have met.
-    ids: BTreeSet<ReplicaId>,
-    /// What was edited under one of them: there, a value may have been issued again, and be there twice.
-    docs: BTreeSet<Doc>,
-    /// What two transactions edited that somebody got under one name, before a handshake could tell: of two values of one
-    /// dot one is lost then, and what replaced the one replaced the other. And what a transaction deleted that was issued
-    /// again: if it had left before, the deletion is there twice, and who takes it back takes back one.
-    lossy: BTreeSet<Doc>,
 }
 
 struct Transaction {
@@ -277,8 +265,9 @@ impl Checker {
             }
         }
         self.check_claims(at, &sight.claims, &has)?;
-        self.take_names(at, &sight.names)?;
         let watched = &mut self.devices[at];
+        self.forks.take_names(at, (&watched.names, &sight.names), &self.transactions)?;
+        watched.names.clone_from(&sight.names);
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
@@ -286,34 +275,6 @@ impl Checker {
         if let Some(documents) = &sight.documents {
             watched.withholds |= !sight.hidden.is_empty();
             self.check_documents(at, documents, &sight.hidden)?;
-        }
-        Ok(())
-    }
-
-    /// Under which dots a device has what it has. What it has issued again may be there twice: where it is not known when the
-    /// history forked, also what was written before.
-    fn take_names(&mut self, at: usize, names: &[(usize, Name)]) -> Checked {
-        let watched = &mut self.devices[at];
-        for (number, name) in names {
-            let was = &watched.names;
-            if was.iter().any(|(other, _)| other == number) && !was.contains(&(*number, *name)) {
-                self.forks.docs.extend(&self.transactions[*number].docs);
-                self.forks.lossy.extend(&self.transactions[*number].deletes);
-            }
-        }
-        watched.names = names.to_vec();
-        let mut named: BTreeMap<Name, usize> = BTreeMap::new();
-        for (number, name) in names {
-            if let Some(twin) = named.insert(*name, *number).filter(|twin| twin != number) {
-                if !self.forks.any {
-                    let what = format!("{} has transactions {twin} and {number} as {name:?}", Who(at));
-                    return broken(Promise::Identity, what);
-                }
-                for one in [twin, *number] {
-                    self.forks.docs.extend(&self.transactions[one].docs);
-                    self.forks.lossy.extend(&self.transactions[one].docs);
-                }
-            }
         }
         Ok(())
     }
@@ -419,7 +380,7 @@ impl Checker {
             let watched = &self.devices[at];
             let expected = self.oracle.shown(&watched.shown, &watched.schema, *doc);
             let (who, seen) = (Who(at), || numbers(&watched.shown, self.transactions.len()));
-            if self.forks.lossy.contains(doc) {
+            if self.forks.may_lose(*doc) {
                 continue;
             }
             let exact = compare(*doc, &expected, shown);
