@@ -239,8 +239,6 @@ impl Session {
         }
         self.note_end(replica, now_ms);
         self.make_up(replica, now_ms)?;
-        // It may have heard in another session.
-        self.release(replica)?;
         if self.control.is_empty()
             && self.ended.is_none()
             && let Some((message, outcome)) = self.reconcile.next_message(replica)?
@@ -675,15 +673,15 @@ impl Session {
         Ok(())
     }
 
-    /// Once the peer has heard of all refusals, it is asked for the rest.
+    /// Once the peer has heard of all refusals, it is asked for the rest. It has to have heard in this session: until then
+    /// it goes on here from where it was.
     fn release<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
         if !self.inbound.holds() {
             return Ok(());
         }
         if let Some(peer) = &self.peer
-            && (self.outbound.refusals_unheard() == 0 || replica.last_refusal(peer.hello.life)? == 0)
+            && self.outbound.refusals_unheard() == 0
         {
-            self.outbound.refusals_heard(self.outbound.refusals_due());
             let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
             let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
             self.inbound.let_go();
