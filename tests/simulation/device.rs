@@ -26,6 +26,8 @@ pub type Failed = String;
 pub struct Device {
     pub replica: Option<Replica<Planted>>,
     schema: Schema,
+    /// A server decides what counts of what it writes.
+    follows: bool,
     pub clock: Clock,
     /// Of the file, or of the copy that took its place.
     number: u64,
@@ -96,11 +98,18 @@ fn say(error: impl std::error::Error) -> Failed {
 }
 
 impl Device {
-    pub fn new(cast: &Cast, path: Option<PathBuf>, number: u64, bug: Option<Bug>, may_crash: bool) -> Self {
+    pub fn new(
+        cast: &Cast,
+        path: Option<PathBuf>,
+        number: u64,
+        bug: Option<Bug>,
+        (may_crash, follows): (bool, bool),
+    ) -> Self {
         let head = Head::new(namespace(), ReplicaId::from_u64(number), Life(number));
         let mut device = Self {
             replica: None,
             schema: cast.schema.clone(),
+            follows,
             clock: Clock::new(cast.skew_ms),
             number,
             run: 0,
@@ -137,6 +146,10 @@ impl Device {
         }
         // No two openings of a history have the same number; and as peers are told of some bits only, all have to differ.
         replica.begin_run(Random::new(self.number << 32 | self.run).next());
+        if self.follows {
+            // From its first edit on.
+            replica.follow().expect("a new file can be written");
+        }
         self.replica = Some(replica);
     }
 
@@ -242,6 +255,7 @@ impl Device {
             root: head.root,
             documents: None,
             hidden: Vec::new(),
+            rejected: Vec::new(),
         })
     }
 
@@ -254,7 +268,16 @@ impl Device {
             documents.push((*doc, shown(view.fields(), &[])));
             hidden.extend(view.withheld().iter().map(|withheld| (*doc, withheld.by.stamp)));
         }
-        Ok(Sight { documents: Some(documents), hidden, ..sight })
+        let rejected = if self.follows { self.rejected(at_ms)? } else { Vec::new() };
+        Ok(Sight { documents: Some(documents), hidden, rejected, ..sight })
+    }
+
+    /// The numbers of the transactions that it keeps because they were refused.
+    fn rejected(&mut self, at_ms: u64) -> Result<Vec<usize>, Failed> {
+        let rejected = self.replica(at_ms).rejected().map_err(say)?;
+        let documents = rejected.iter().flat_map(|rejected| &rejected.documents);
+        let entries = documents.filter(|(address, _)| *address.collection == *JOURNAL);
+        Ok(entries.map(|(address, _)| number_of(address.id)).collect())
     }
 
     /// All that it shows of a document.
@@ -334,7 +357,7 @@ fn doc_of(address: &Address) -> Doc {
     Doc { collection: known.unwrap_or(JOURNAL), id: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
 }
 
-fn number_of(entry: DocumentId) -> usize {
+pub fn number_of(entry: DocumentId) -> usize {
     let [.., a, b] = *entry.as_bytes();
     usize::from(u16::from_be_bytes([a, b]))
 }
@@ -349,7 +372,8 @@ fn stored_names(store: &mut Planted) -> Result<Entries, StoreError> {
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
     let (mut numbers, mut names) = (Vec::new(), Vec::new());
-    for (id, state) in entries? {
+    // What was withdrawn leaves an empty document.
+    for (id, state) in entries?.into_iter().filter(|(_, state)| !state.is_empty()) {
         numbers.push(number_of(id));
         state.visit(&mut |_, cell| {
             let dot = cell.set_by().dot();

@@ -10,9 +10,10 @@ use crate::words::{Action, COLLECTIONS, Declared, Doc, Edit, Schema};
 const YEAR_MS: i64 = 31_557_600_000;
 
 /// What a history is about, and the plot of it.
-const KEPT: [(&str, fn() -> Plot); 2] = [
+const KEPT: [(&str, fn() -> Plot); 3] = [
     ("an edit beneath what was cleared by something that is withheld", edits_beneath_what_is_withheld),
     ("an edit of what a deletion took that was written again", edits_what_is_deleted_again),
+    ("a change that is refused in two sessions at once", is_refused_twice_at_once),
 ];
 
 /// Plays them all. True when each keeps all promises.
@@ -66,6 +67,25 @@ fn edits_what_is_deleted_again() -> Plot {
     plot(doc, &schema, &[6 * YEAR_MS, 0, 7 * YEAR_MS, 0], scenes)
 }
 
+/// Bob's change is under way in a slow session when a fast one begins. The server refuses it in both. When bob has heard of
+/// that in the fast one, his next live change is under way in the slow one already.
+fn is_refused_twice_at_once() -> Plot {
+    let [ada, bob] = [0, 1];
+    let doc = Doc { collection: COLLECTIONS[2], id: 1 };
+    let mut slow = meet(ada, bob);
+    if let Event::Meet(meet) = &mut slow {
+        (meet.weather.latency_ms, meet.for_ms) = (150, 60_000);
+    }
+    let scenes = vec![
+        (450, commit(ada, doc, vec![Action::Set("a", Value::Int(1))])),
+        (20_000, slow),
+        (47_000, commit(bob, doc, vec![Action::Set("b", Value::Int(2))])),
+        (47_153, commit(ada, doc, vec![Action::Set("c", Value::Int(3))])),
+        (47_156, meet(bob, ada)),
+    ];
+    Plot { guarded: true, ..plot(doc, &Schema::default(), &[0, 0], scenes) }
+}
+
 fn plot(doc: Doc, schema: &Schema, skews_ms: &[i64], scenes: Vec<(u64, Event)>) -> Plot {
     let cast = skews_ms.iter().map(|skew_ms| Cast {
         schema: schema.clone(),
@@ -78,6 +98,7 @@ fn plot(doc: Doc, schema: &Schema, skews_ms: &[i64], scenes: Vec<(u64, Event)>) 
         cast: cast.collect(),
         docs: vec![doc],
         tests_clocks: false,
+        guarded: false,
         scenes: scenes.into_iter().map(|(at_ms, event)| Scene { at_ms, event }).collect(),
     }
 }

@@ -15,6 +15,7 @@
 //! | `sessions.rs` | drives sessions as an app does |
 //! | `link.rs` | a connection, and what it does to messages |
 //! | `device.rs`, `disk.rs`, `../histories/folder.rs` | a replica with its clock and its disk, and what a crash leaves of it |
+//! | `guard.rs` | a server that refuses transactions |
 //! | `ending.rs` | the faults stop, and everybody meets until all is quiet |
 //! | `checker/` | whether what was seen is what was promised |
 //! | `planted.rs` | the bugs that have to be caught |
@@ -29,6 +30,7 @@ mod disk;
 mod draw;
 mod ending;
 mod faults;
+mod guard;
 mod kept;
 mod link;
 mod planted;

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crdt_core::{Fingerprint, ReplicaId, Stamp};
 
 use crate::failure::compare;
+use crate::guard;
 use crate::oracle::{Oracle, Seen};
 use crate::plot::Who;
 use crate::words::{Action, Doc, Edit, Outcome, Schema, Shown, Vector};
@@ -49,6 +50,8 @@ pub struct Sight {
     pub documents: Option<Vec<(Doc, Shown)>>,
     /// Then also where something is not shown, and of when that is.
     pub hidden: Vec<(Doc, Stamp)>,
+    /// Then also the numbers of the transactions that it keeps because they were refused.
+    pub rejected: Vec<usize>,
 }
 
 /// A transaction as its author saw it.
@@ -62,6 +65,8 @@ pub struct Report<'r> {
 
 pub struct Checker {
     oracle: Oracle,
+    /// The first device judges what the others bring.
+    guarded: bool,
     transactions: Vec<Transaction>,
     dots: BTreeMap<Name, usize>,
     devices: Vec<Watched>,
@@ -70,6 +75,7 @@ pub struct Checker {
     /// transactions, and what somebody else has taken away meanwhile may be there again.
     issued: BTreeSet<Doc>,
     /// Documents that somebody edited who did not see what the transactions come to that he saw; see [`Watched::unlike`].
+    /// And those that somebody edited on top of a transaction that is refused.
     unclear: BTreeSet<Doc>,
 }
 
@@ -136,7 +142,7 @@ fn numbers(seen: &Seen, transactions: usize) -> String {
 }
 
 impl Checker {
-    pub fn new(schemas: impl Iterator<Item = Schema>) -> Self {
+    pub fn new(schemas: impl Iterator<Item = Schema>, guarded: bool) -> Self {
         let watched = |schema| Watched {
             schema,
             has: Seen::default(),
@@ -151,6 +157,7 @@ impl Checker {
         };
         Self {
             oracle: Oracle::default(),
+            guarded,
             transactions: Vec::new(),
             dots: BTreeMap::new(),
             devices: schemas.map(watched).collect(),
@@ -176,8 +183,19 @@ impl Checker {
         self.transactions.len()
     }
 
+    /// Whether the server takes a transaction.
+    fn refuses(&self, number: usize) -> bool {
+        self.guarded && guard::refuses(number) && self.transactions[number].author != guard::SERVER
+    }
+
+    /// Whether all is there that has to be: what is refused goes.
+    fn covers(&self, these: &Seen, those: &Seen) -> bool {
+        these.covers(those) || (self.guarded && self.missing(these, those).is_empty())
+    }
+
     fn missing(&self, from: &Seen, of: &Seen) -> String {
         let missing = (0..self.transactions.len()).filter(|n| of.contains(*n) && !from.contains(*n));
+        let missing = missing.filter(|n| !self.refuses(*n));
         missing.map(|n| n.to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -201,6 +219,11 @@ impl Checker {
         }
         let watched = &self.devices[at];
         self.unclear.extend(docs.iter().filter(|doc| watched.unlike.contains(doc)));
+        let refused: Vec<usize> =
+            (0..number).filter(|n| self.refuses(*n) && watched.shown.contains(*n)).collect();
+        // What a refused one had taken away stands again, though its author has not taken it himself, because it was gone.
+        let builds_on = |doc: &&Doc| refused.iter().any(|n| self.transactions[*n].docs.contains(doc));
+        self.unclear.extend(docs.iter().filter(builds_on));
         let change = Some((report.stamp, report.dot.1));
         let expected = self.oracle.commit(&watched.shown, &watched.schema, report.edits, change);
         // What was forked may show more than the oracle knows.
@@ -287,7 +310,10 @@ impl Checker {
         }
         for ((replica, counter), number) in &self.dots {
             let claimed = claims.get(replica).is_some_and(|last| counter <= last);
-            if claimed != has.contains(*number) && !self.transactions[*number].taken_back {
+            let expected = !self.transactions[*number].taken_back && !self.refuses(*number);
+            // A server does not believe what a peer that it judges claims, so it claims less than it has, and so do the others.
+            let less = self.guarded && !claimed;
+            if claimed != has.contains(*number) && expected && !less {
                 let (who, verb) = (Who(at), if claimed { "lacks" } else { "has" });
                 let what = format!("{who} {verb} transaction {number} and claims {claims:?}");
                 return broken(Promise::Claims, what);
@@ -321,11 +347,11 @@ impl Checker {
         let watched = &self.devices[at];
         let (who, before) = (Who(at), &watched.has);
         match watched.next {
-            Next::Grows if !shown.covers(before) => {
+            Next::Grows if !self.covers(shown, before) => {
                 let lost = self.missing(shown, before);
                 broken(Promise::MonotonicReads, format!("{who} does not show transactions {lost} any more"))
             }
-            Next::Crashed if !shown.covers(&watched.floor) => {
+            Next::Crashed if !self.covers(shown, &watched.floor) => {
                 let lost = self.missing(shown, &watched.floor);
                 broken(Promise::NothingLost, format!("after the crash, {who} lacks transactions {lost}"))
             }
@@ -358,7 +384,13 @@ impl Checker {
                 format!("{who} shows transaction {number}, which {by} lost in a crash"),
             );
         }
-        if !shown.covers(past) {
+        if self.refuses(number) {
+            return broken(
+                Promise::Guard,
+                format!("{who} shows transaction {number} of {by}, which is refused"),
+            );
+        }
+        if !self.covers(shown, past) {
             let lacks = self.missing(shown, past);
             return broken(
                 Promise::Causality,
@@ -423,15 +455,14 @@ impl Checker {
     pub fn acknowledged(&mut self, by: usize, of: usize, sequence: u64) -> Checked {
         let promised = self.devices[of].steps.iter().rev().find(|(at, _)| *at <= sequence);
         let Some((_, promised)) = promised.cloned() else { return Ok(()) };
-        let watched = &mut self.devices[by];
-        if !watched.has.covers(&promised) {
+        if !self.covers(&self.devices[by].has, &promised) {
             let lacks = self.missing(&self.devices[by].has, &promised);
             return broken(
                 Promise::NothingLost,
                 format!("{} acknowledged transactions {lacks} to {} and lacks them", Who(by), Who(of)),
             );
         }
-        watched.floor.extend(&promised);
+        self.devices[by].floor.extend(&promised);
         Ok(())
     }
 
@@ -490,7 +521,7 @@ impl Checker {
         let Some((first, one)) = sights.first() else { return Ok(()) };
         for (at, sight) in sights {
             let shown = &self.devices[*at].has;
-            if !shown.covers(everything) {
+            if !self.covers(shown, everything) {
                 let lost = self.missing(shown, everything);
                 return broken(
                     Promise::NothingLost,
@@ -514,6 +545,7 @@ impl Checker {
                 return broken(Promise::Convergence, what);
             }
         }
+        self.check_refused(sights)?;
         let mut ids: BTreeMap<ReplicaId, usize> = BTreeMap::new();
         for (at, sight) in sights {
             if let Some(other) = ids.insert(sight.replica, *at) {
@@ -522,6 +554,23 @@ impl Checker {
             }
         }
         self.same_documents(sights)
+    }
+
+    /// What is refused is nowhere any more, and its author keeps it.
+    fn check_refused(&self, sights: &[(usize, Sight)]) -> Checked {
+        for number in (0..self.transactions.len()).filter(|number| self.refuses(*number)) {
+            let Transaction { author, taken_back, .. } = self.transactions[number];
+            if let Some((at, _)) = sights.iter().find(|(at, _)| self.devices[*at].has.contains(number)) {
+                let what = format!("in the end, {} has transaction {number}, which is refused", Who(*at));
+                return broken(Promise::Guard, what);
+            }
+            let mut of_author = sights.iter().filter(|(at, _)| *at == author && !taken_back);
+            if of_author.any(|(_, sight)| !sight.rejected.contains(&number)) {
+                let what = format!("{} does not keep transaction {number}, which was refused", Who(author));
+                return broken(Promise::Guard, what);
+            }
+        }
+        Ok(())
     }
 
     /// Devices of one schema show the same, whatever the oracle says.
