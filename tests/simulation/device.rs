@@ -26,8 +26,7 @@ pub type Failed = String;
 pub struct Device {
     pub replica: Option<Replica<Planted>>,
     schema: Schema,
-    /// A server decides what counts of what it writes.
-    follows: bool,
+    writes: Writes,
     pub clock: Clock,
     /// Of the file, or of the copy that took its place.
     number: u64,
@@ -42,6 +41,14 @@ pub struct Device {
     may_crash: bool,
     /// The last transaction that it made by the app's wish, or that was heard of.
     last: (ReplicaId, u64),
+}
+
+/// What becomes of what a device writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    Count,
+    /// By a server, which may refuse it.
+    AreJudged,
 }
 
 /// A clock that may be wrong.
@@ -103,13 +110,13 @@ impl Device {
         path: Option<PathBuf>,
         number: u64,
         bug: Option<Bug>,
-        (may_crash, follows): (bool, bool),
+        (may_crash, writes): (bool, Writes),
     ) -> Self {
         let head = Head::new(namespace(), ReplicaId::from_u64(number), Life(number));
         let mut device = Self {
             replica: None,
             schema: cast.schema.clone(),
-            follows,
+            writes,
             clock: Clock::new(cast.skew_ms),
             number,
             run: 0,
@@ -146,7 +153,7 @@ impl Device {
         }
         // No two openings of a history have the same number; and as peers are told of some bits only, all have to differ.
         replica.begin_run(Random::new(self.number << 32 | self.run).next());
-        if self.follows {
+        if self.writes == Writes::AreJudged {
             // From its first edit on.
             replica.follow().expect("a new file can be written");
         }
@@ -268,7 +275,7 @@ impl Device {
             documents.push((*doc, shown(view.fields(), &[])));
             hidden.extend(view.withheld().iter().map(|withheld| (*doc, withheld.by.stamp)));
         }
-        let rejected = if self.follows { self.rejected(at_ms)? } else { Vec::new() };
+        let rejected = if self.writes == Writes::AreJudged { self.rejected(at_ms)? } else { Vec::new() };
         Ok(Sight { documents: Some(documents), hidden, rejected, ..sight })
     }
 

@@ -58,9 +58,9 @@ impl Plot {
         let guarded = Random::new(seed ^ 0x9a4d).chance(GUARDED) && taste.faults.has(Fault::Guard);
         if guarded {
             // A fork is proven by what peers say, and a server that judges them does not believe it.
-            [Fault::Clone, Fault::Restore, Fault::Rollback]
-                .into_iter()
-                .for_each(|fault| faults.remove(fault));
+            for fault in [Fault::Clone, Fault::Restore, Fault::Rollback] {
+                faults.remove(fault);
+            }
         }
         let first = random.weighted(&[(6, 3), (5, 4), (3, 5), (2, 6), (1, 7), (1, 8)]);
         let clones = if faults.has(Fault::Clone) || faults.has(Fault::Rollback) { 2 } else { 0 };

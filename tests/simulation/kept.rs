@@ -10,7 +10,9 @@ use crate::words::{Action, COLLECTIONS, Declared, Doc, Edit, Schema};
 const YEAR_MS: i64 = 31_557_600_000;
 
 /// What a history is about, and the plot of it.
-const KEPT: [(&str, fn() -> Plot); 3] = [
+type Kept = (&'static str, fn() -> Plot);
+
+const KEPT: [Kept; 3] = [
     ("an edit beneath what was cleared by something that is withheld", edits_beneath_what_is_withheld),
     ("an edit of what a deletion took that was written again", edits_what_is_deleted_again),
     ("a change that is refused in two sessions at once", is_refused_twice_at_once),

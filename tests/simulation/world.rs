@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::checker::{Checked, Checker, Promise, Report, Sight, Violation};
-use crate::device::{Device, JOURNAL};
+use crate::device::{Device, JOURNAL, Writes};
 use crate::faults::{Fault, Strikes};
 use crate::folder::Folder;
 use crate::guard::SERVER;
@@ -105,8 +105,9 @@ impl<'p> World<'p> {
         let devices = plot.cast.iter().enumerate().map(|(at, cast)| {
             let number = at as u64 + 1;
             let path = folder.as_ref().filter(|_| cast.sqlite).map(|folder| folder.file(number));
-            let follows = plot.guarded && at != SERVER;
-            Device::new(cast, path, number, bug, (crashes(at), follows))
+            let judged = plot.guarded && at != SERVER;
+            let writes = if judged { Writes::AreJudged } else { Writes::Count };
+            Device::new(cast, path, number, bug, (crashes(at), writes))
         });
         let devices: Vec<Device> = devices.collect();
         let mut world = Self {

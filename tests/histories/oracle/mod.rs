@@ -209,6 +209,7 @@ impl Oracle {
     }
 
     /// True when something lies beneath a container that is not there: it does not show, and an edit there takes it away.
+    #[allow(dead_code, reason = "not every reader of this asks")]
     pub fn hides(&self, seen: &Seen, schema: &Schema, doc: Doc) -> bool {
         let (reader, declared) = (self.reader(seen, doc), schema.of(doc));
         let dead = |path: &Path| reader.outermost_dead(declared, path).is_some();

@@ -8,6 +8,9 @@ use super::{Checked, Name, Promise, Transaction, broken};
 use crate::plot::Who;
 use crate::words::Doc;
 
+/// Transactions with the names under which somebody has them.
+type Names<'n> = &'n [(usize, Name)];
+
 /// Files that went back, or were copied, and nobody noticed.
 #[derive(Default)]
 pub struct Forks {
@@ -39,7 +42,7 @@ impl Forks {
     pub fn take_names(
         &mut self,
         at: usize,
-        (was, names): (&[(usize, Name)], &[(usize, Name)]),
+        (was, names): (Names<'_>, Names<'_>),
         transactions: &[Transaction],
     ) -> Checked {
         let mut new = false;
