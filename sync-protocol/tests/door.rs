@@ -373,6 +373,42 @@ fn live_changes_are_judged_too() {
     assert_eq!(title_in(&mut client, "salaries", 7).as_deref(), Some("the hub may"));
 }
 
+/// The refused change was pushed in a slow session, and another session tells of the refusal first. What is under way in the
+/// slow one by then was sent before the client heard there, and is not taken; and the session goes on.
+#[test]
+fn a_refusal_that_was_heard_in_another_session_ends_no_session() {
+    for told_before in [false, true] {
+        let (mut hub, mut client) = (replica(1), replica(2));
+        let rules = Rules::all(Right::ReadWrite).collection("wages", Right::Read);
+        let (mut slow_hub, mut slow_client) = sync_both(&mut hub, &rules, &mut client);
+        let all = |session: &mut Session, replica: &mut Memory| -> Vec<Vec<u8>> {
+            std::iter::from_fn(|| session.transmit(replica, START_MS).unwrap()).collect()
+        };
+
+        set_in(&mut client, &["wages"], 1, 10, "mine");
+        for message in all(&mut slow_client, &mut client) {
+            slow_hub.receive(&mut hub, &message, START_MS).unwrap();
+        }
+        let mut under_way = if told_before { all(&mut slow_hub, &mut hub) } else { Vec::new() };
+        let fast = sync(&mut hub, &rules, &mut client);
+        assert!(fast.is_settled() && title_in(&mut client, "wages", 1).is_none());
+        under_way.extend(all(&mut slow_hub, &mut hub));
+
+        set_in(&mut client, &["notes"], 1, 20, "next");
+        for message in all(&mut slow_client, &mut client) {
+            slow_hub.receive(&mut hub, &message, START_MS).unwrap();
+        }
+        for message in under_way {
+            slow_client.receive(&mut client, &message, START_MS).unwrap();
+        }
+        pump(&mut slow_client, &mut client, &mut slow_hub, &mut hub, START_MS).unwrap();
+        assert!(slow_client.is_settled() && slow_hub.is_settled(), "told before: {told_before}");
+        assert_eq!(title_in(&mut hub, "notes", 1).as_deref(), Some("next"));
+        assert_equal(&mut hub, &mut client);
+        assert_eq!(client.rejected().unwrap().len(), 1);
+    }
+}
+
 #[test]
 fn what_a_peer_may_not_read_never_leaves() {
     let (mut hub, mut client) = (replica(1), replica(2));

@@ -26,6 +26,7 @@ pub type Failed = String;
 pub struct Device {
     pub replica: Option<Replica<Planted>>,
     schema: Schema,
+    writes: Writes,
     pub clock: Clock,
     /// Of the file, or of the copy that took its place.
     number: u64,
@@ -40,6 +41,14 @@ pub struct Device {
     may_crash: bool,
     /// The last transaction that it made by the app's wish, or that was heard of.
     last: (ReplicaId, u64),
+}
+
+/// What becomes of what a device writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    Count,
+    /// By a server, which may refuse it.
+    AreJudged,
 }
 
 /// A clock that may be wrong.
@@ -96,11 +105,18 @@ fn say(error: impl std::error::Error) -> Failed {
 }
 
 impl Device {
-    pub fn new(cast: &Cast, path: Option<PathBuf>, number: u64, bug: Option<Bug>, may_crash: bool) -> Self {
+    pub fn new(
+        cast: &Cast,
+        path: Option<PathBuf>,
+        number: u64,
+        bug: Option<Bug>,
+        (may_crash, writes): (bool, Writes),
+    ) -> Self {
         let head = Head::new(namespace(), ReplicaId::from_u64(number), Life(number));
         let mut device = Self {
             replica: None,
             schema: cast.schema.clone(),
+            writes,
             clock: Clock::new(cast.skew_ms),
             number,
             run: 0,
@@ -137,6 +153,10 @@ impl Device {
         }
         // No two openings of a history have the same number; and as peers are told of some bits only, all have to differ.
         replica.begin_run(Random::new(self.number << 32 | self.run).next());
+        if self.writes == Writes::AreJudged {
+            // From its first edit on.
+            replica.follow().expect("a new file can be written");
+        }
         self.replica = Some(replica);
     }
 
@@ -244,6 +264,7 @@ impl Device {
             root: head.root,
             documents: None,
             hidden: Vec::new(),
+            rejected: Vec::new(),
         })
     }
 
@@ -256,7 +277,16 @@ impl Device {
             documents.push((*doc, shown(view.fields(), &[])));
             hidden.extend(view.withheld().iter().map(|withheld| (*doc, withheld.by.stamp)));
         }
-        Ok(Sight { documents: Some(documents), hidden, ..sight })
+        let rejected = if self.writes == Writes::AreJudged { self.rejected(at_ms)? } else { Vec::new() };
+        Ok(Sight { documents: Some(documents), hidden, rejected, ..sight })
+    }
+
+    /// The numbers of the transactions that it keeps because they were refused.
+    fn rejected(&mut self, at_ms: u64) -> Result<Vec<usize>, Failed> {
+        let rejected = self.replica(at_ms).rejected().map_err(say)?;
+        let documents = rejected.iter().flat_map(|rejected| &rejected.documents);
+        let entries = documents.filter(|(address, _)| *address.collection == *JOURNAL);
+        Ok(entries.map(|(address, _)| number_of(address.id)).collect())
     }
 
     /// All that it shows of a document.
@@ -336,7 +366,7 @@ fn doc_of(address: &Address) -> Doc {
     Doc { collection: known.unwrap_or(JOURNAL), id: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
 }
 
-fn number_of(entry: DocumentId) -> usize {
+pub fn number_of(entry: DocumentId) -> usize {
     let [.., a, b] = *entry.as_bytes();
     usize::from(u16::from_be_bytes([a, b]))
 }
@@ -351,7 +381,8 @@ fn stored_names(store: &mut Planted) -> Result<Entries, StoreError> {
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
     let (mut numbers, mut names) = (Vec::new(), Vec::new());
-    for (id, state) in entries? {
+    // What was withdrawn leaves an empty document.
+    for (id, state) in entries?.into_iter().filter(|(_, state)| !state.is_empty()) {
         numbers.push(number_of(id));
         state.visit(&mut |_, cell| {
             let dot = cell.set_by().dot();

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use crdt_core::Value;
 
 use crate::faults::{Fault, Faults};
+use crate::guard::SERVER;
 use crate::plot::{Cast, Commit, Event, Meet, Plot, Scene, Weather};
 use crate::random::Random;
 use crate::schemas::{schemas, some_edit};
@@ -15,6 +16,9 @@ use crate::words::{Action, COLLECTIONS, Doc, Edit};
 
 /// Ten years.
 const YEARS_MS: i64 = 10 * 31_557_600_000;
+
+/// So many of a hundred histories have a server that refuses transactions.
+const GUARDED: usize = 8;
 
 /// Larger than half of what goes into one message, so that a run takes several.
 const LONG_TEXT: usize = 40_000;
@@ -44,10 +48,18 @@ impl Plot {
         let mut random = Random::new(seed ^ 0x0051_7a6e);
         let mut faults = Faults::NONE;
         let crowd = random.weighted(&[(1, 0), (4, 25), (4, 50), (1, 90)]);
-        for fault in Fault::ALL {
+        for fault in Fault::ALL.into_iter().filter(|fault| *fault != Fault::Guard) {
             // Drawn for all, so that a class that is left out changes as little else as it can.
             if random.chance(crowd) && taste.faults.has(fault) {
                 faults.insert(fault);
+            }
+        }
+        // Drawn apart, so that the others are what they would be without it.
+        let guarded = Random::new(seed ^ 0x9a4d).chance(GUARDED) && taste.faults.has(Fault::Guard);
+        if guarded {
+            // A fork is proven by what peers say, and a server that judges them does not believe it.
+            for fault in [Fault::Clone, Fault::Restore, Fault::Rollback] {
+                faults.remove(fault);
             }
         }
         let first = random.weighted(&[(6, 3), (5, 4), (3, 5), (2, 6), (1, 7), (1, 8)]);
@@ -78,7 +90,9 @@ impl Plot {
             seed,
             cast,
             docs: docs.collect(),
-            tests_clocks: faults.has(Fault::Correction),
+            // The last word of it might be refused.
+            tests_clocks: faults.has(Fault::Correction) && !guarded,
+            guarded,
             scenes: Vec::new(),
         };
         let mut draw = Draw { random, faults, plot, first, bulky };
@@ -146,8 +160,12 @@ impl Draw {
     }
 
     fn meet(&mut self, devices: usize, hub: bool) -> Meet {
+        let hub = hub || self.plot.guarded;
         let one = if hub && self.random.chance(70) { 0 } else { self.random.below(devices) };
-        let other = (one + 1 + self.random.below(devices - 1)) % devices;
+        let mut other = (one + 1 + self.random.below(devices - 1)) % devices;
+        if self.plot.guarded && one != SERVER {
+            other = SERVER;
+        }
         let ends = if self.random.chance(50) { [one, other] } else { [other, one] };
         let for_ms = self.random.weighted(&[(3, 1_000), (3, 5_000), (2, 60_000), (1, 200_000)]);
         Meet { ends, weather: self.weather(), for_ms, seed: self.random.next() }

@@ -3,6 +3,7 @@
 use crdt_core::{ReplicaId, Value};
 
 use crate::checker::{BOUND_MS, Checked, Promise, Violation};
+use crate::guard::SERVER;
 use crate::oracle::Seen;
 use crate::plot::{Commit, Meet, Weather, Who};
 use crate::random::Random;
@@ -64,7 +65,7 @@ fn all_become_equal(
         }
         for one in misled {
             for other in left.iter().filter(|other| **other != one) {
-                meet(world, one, *other, random)?;
+                meet_if_they_do(world, one, *other, random)?;
             }
         }
     }
@@ -134,7 +135,8 @@ fn clocks_are_right(world: &mut World<'_>, left: &[usize], random: &mut Random) 
 
 /// Along a random tree: towards its root, and back. So most of what a device gets has come by way of others.
 fn everybody_meets(world: &mut World<'_>, left: &[usize], random: &mut Random) -> Checked {
-    let parents: Vec<usize> = (0..left.len()).map(|at| random.below(at.max(1))).collect();
+    let parent = |at: usize| if world.plot.guarded { 0 } else { random.below(at.max(1)) };
+    let parents: Vec<usize> = (0..left.len()).map(parent).collect();
     let down = (1..left.len()).map(|at| (parents[at], at));
     let up = (1..left.len()).rev().map(|at| (at, parents[at]));
     for (one, other) in up.chain(down) {
@@ -162,6 +164,14 @@ fn identity(world: &mut World<'_>, at: usize) -> Checked<ReplicaId> {
     Ok(world.devices[at].head(world.now_ms)?.replica)
 }
 
+/// Where one of them judges, the others do not meet each other.
+fn meet_if_they_do(world: &mut World<'_>, one: usize, other: usize, random: &mut Random) -> Checked {
+    if world.plot.guarded && ![one, other].contains(&SERVER) {
+        return Ok(());
+    }
+    meet(world, one, other, random)
+}
+
 fn meet(world: &mut World<'_>, one: usize, other: usize, random: &mut Random) -> Checked {
     let meet = Meet { ends: [one, other], weather: Weather::FAIR, for_ms: MEETING_MS, seed: random.next() };
     world.meet(&meet)?;
@@ -183,7 +193,7 @@ fn nothing_more(world: &mut World<'_>, left: &[usize], random: &mut Random) -> C
     if left.len() < 2 {
         return Ok(());
     }
-    let one = random.below(left.len());
+    let one = if world.plot.guarded { 0 } else { random.below(left.len()) };
     let pair = [left[one], left[(one + 1) % left.len()]];
     let mut before = standing(world, pair)?;
     meet(world, pair[0], pair[1], random)?;

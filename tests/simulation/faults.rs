@@ -39,10 +39,12 @@ pub enum Fault {
     Slow,
     /// A device leaves for good.
     Leave,
+    /// The first device judges what the others bring, and refuses some.
+    Guard,
 }
 
 impl Fault {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Partition,
         Self::Loss,
         Self::Duplication,
@@ -60,6 +62,7 @@ impl Fault {
         Self::Versions,
         Self::Slow,
         Self::Leave,
+        Self::Guard,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -81,6 +84,7 @@ impl Fault {
             Self::Versions => "versions",
             Self::Slow => "slow",
             Self::Leave => "leave",
+            Self::Guard => "guard",
         }
     }
 

@@ -15,9 +15,11 @@
 //! | `sessions.rs` | drives sessions as an app does |
 //! | `link.rs` | a connection, and what it does to messages |
 //! | `device.rs`, `disk.rs`, `../histories/folder.rs` | a replica with its clock and its disk, and what a crash leaves of it |
+//! | `guard.rs` | a server that refuses transactions |
 //! | `ending.rs` | the faults stop, and everybody meets until all is quiet |
 //! | `checker/` | whether what was seen is what was promised |
 //! | `planted.rs` | the bugs that have to be caught |
+//! | `kept.rs` | histories that once were told as violations |
 //! | `play.rs`, `shrink.rs`, `campaign.rs` | one history, the smallest story of a violation, many histories |
 
 mod arguments;
@@ -28,6 +30,8 @@ mod disk;
 mod draw;
 mod ending;
 mod faults;
+mod guard;
+mod kept;
 mod link;
 mod planted;
 mod play;
@@ -89,9 +93,10 @@ fn main() -> ExitCode {
     }
     sum.tell(&wish);
     let again = wish.planted.is_none() || campaign::happens_again(&wish, AGAIN);
+    let kept = wish.planted.is_none() || kept::all_pass();
     let caught = wish.planted.is_none_or(|histories| campaign::catch_all(histories, wish.taste));
     if !wish.json {
         println!("\nin {:.1} s", began.elapsed().as_secs_f64());
     }
-    if sum.violations == 0 && caught && again { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if sum.violations == 0 && caught && again && kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -40,12 +40,14 @@ pub enum Bug {
     AbsenceMeansDeleted,
     ClockDecides,
     CursorLies,
+    GuardSleeps,
+    RefusedForgotten,
 }
 
 impl Bug {
     /// With the promises that they break: `S` for the invariants of sync, `M` for those of the state model, and in words
     /// what goes wrong.
-    pub const ALL: [(Self, &str, &str); 24] = [
+    pub const ALL: [(Self, &str, &str); 26] = [
         (Self::NoFlush, "S1", "the sender does not flush before sending"),
         (Self::DurableLost, "S1", "a commit is called durable and is not"),
         (Self::AckBeforeDurable, "S2", "what was received is acknowledged before it is durable"),
@@ -70,6 +72,8 @@ impl Bug {
         (Self::AbsenceMeansDeleted, "M4", "what is deleted is forgotten, so that absence means deleted"),
         (Self::ClockDecides, "M5", "what comes from the future is not stored"),
         (Self::CursorLies, "causality", "the cursor is one step further than what was applied"),
+        (Self::GuardSleeps, "guard", "a guard lets through what it refuses"),
+        (Self::RefusedForgotten, "guard", "what was refused is not kept for its author"),
     ];
 }
 
@@ -290,6 +294,13 @@ impl Store for Planted {
         self.disk.set_peer(peer)
     }
 
+    fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        if self.has(Bug::RefusedForgotten) && key.starts_with(b"rejected") {
+            return Ok(());
+        }
+        self.disk.set_note(key, note)
+    }
+
     fn stage(&mut self, peer: Life, batch: &[u8]) -> Result<(), StoreError> {
         if self.has(Bug::ChunksShown) || self.has(Bug::ContextByChunk) {
             self.stage_wrongly(batch)?;
@@ -314,7 +325,6 @@ impl Store for Planted {
         fn staged(&mut self, peer: Life, index: u64) -> Result<Option<Vec<u8>>, StoreError>;
         fn clear_staged(&mut self, peer: Life) -> Result<(), StoreError>;
         fn note(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-        fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError>;
         fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError>;
     }
 }

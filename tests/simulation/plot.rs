@@ -15,6 +15,8 @@ pub struct Plot {
     pub docs: Vec<Doc>,
     /// In the end, a device whose clock was ahead edits something before another one does.
     pub tests_clocks: bool,
+    /// The first device judges what the others bring, and they meet nobody else.
+    pub guarded: bool,
     /// In the order of time.
     pub scenes: Vec<Scene>,
 }

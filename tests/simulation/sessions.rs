@@ -5,6 +5,7 @@ use sync_protocol::{Config, Session, SessionError, SessionEvent};
 
 use crate::checker::{Checked, Promise, Violation};
 use crate::faults::Fault;
+use crate::guard;
 use crate::link::{End, Link};
 use crate::planted::Bug;
 use crate::plot::{Meet, Who};
@@ -53,6 +54,8 @@ impl World<'_> {
             let number = self.next_identity();
             let spare = Spare { replica: ReplicaId::from_u64(number), life: Life(number) };
             let session = Session::new(Config::new(self.random.next()).spare(spare), now_ms);
+            let guarded = self.plot.guarded;
+            let session = if guarded { guard::session_at(at, session, self.bug) } else { session };
             End::new(at, self.devices[at].run, self.files[at], session)
         });
         let link = self.links.len();
@@ -193,6 +196,10 @@ impl World<'_> {
                     let at = self.links[link].ends[end].at;
                     tell!(self, "{} heals: {was:?} goes on as {now:?}, {reissued} issued again", Who(at));
                     self.sees(at)?;
+                }
+                SessionEvent::ChangeRefused { .. } => {
+                    self.strike(Fault::Guard);
+                    self.sees(self.links[link].ends[end].at)?;
                 }
                 _ => {}
             }

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::checker::{Checked, Checker, Promise, Report, Sight, Violation};
-use crate::device::{Device, JOURNAL};
+use crate::device::{Device, JOURNAL, Writes};
 use crate::faults::{Fault, Strikes};
 use crate::folder::Folder;
+use crate::guard::SERVER;
 use crate::link::Link;
 use crate::planted::Bug;
 use crate::plot::{Commit, Event, Plot, Span, Who};
@@ -104,12 +105,14 @@ impl<'p> World<'p> {
         let devices = plot.cast.iter().enumerate().map(|(at, cast)| {
             let number = at as u64 + 1;
             let path = folder.as_ref().filter(|_| cast.sqlite).map(|folder| folder.file(number));
-            Device::new(cast, path, number, bug, crashes(at))
+            let judged = plot.guarded && at != SERVER;
+            let writes = if judged { Writes::AreJudged } else { Writes::Count };
+            Device::new(cast, path, number, bug, (crashes(at), writes))
         });
         let devices: Vec<Device> = devices.collect();
         let mut world = Self {
             plot,
-            checker: Checker::new(plot.cast.iter().map(|cast| cast.schema.clone())),
+            checker: Checker::new(plot.cast.iter().map(|cast| cast.schema.clone()), plot.guarded),
             tally: Tally::default(),
             now_ms: 0,
             tale: listens.then(Vec::new),
@@ -130,6 +133,9 @@ impl<'p> World<'p> {
         for (at, cast) in plot.cast.iter().enumerate().filter(|(_, cast)| cast.skew_ms != 0) {
             world.strike(Fault::Skew);
             tell!(world, "the clock of {} is wrong by {}", Who(at), Span(cast.skew_ms));
+        }
+        if plot.guarded {
+            tell!(world, "{} is a server that refuses transactions 1, 5, 9 … of others", Who(SERVER));
         }
         plot.scenes.iter().enumerate().for_each(|(number, scene)| world.due(scene.at_ms, Due::Scene(number)));
         world
@@ -245,8 +251,8 @@ impl<'p> World<'p> {
     pub fn commit(&mut self, commit: &Commit) -> Checked {
         let (at, number) = (commit.at, self.checker.next_number());
         self.tally.steps += 1;
-        if self.checker.is_unsure_of(at) {
-            // What the clock has made visible since then is what its user sees, and edits.
+        if self.checker.is_unsure_of(at, &commit.edits) {
+            // What is there now is what its user sees, and edits.
             self.looks(at, true)?;
         }
         let done = self.devices[at].commit(commit, number as u64, self.now_ms)?;

@@ -201,15 +201,15 @@ impl Session {
         Ok(())
     }
 
-    /// Once the peer has heard of all refusals, it is asked for the rest.
+    /// Once the peer has heard of all refusals, it is asked for the rest. It has to have heard in this session: until then
+    /// it goes on here from where it was.
     pub(super) fn release<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
         if !self.inbound.holds() {
             return Ok(());
         }
         if let Some(peer) = &self.peer
-            && (self.outbound.refusals_unheard() == 0 || replica.last_refusal(peer.hello.life)? == 0)
+            && self.outbound.refusals_unheard() == 0
         {
-            self.outbound.refusals_heard(self.outbound.refusals_due());
             let scope = peer.welcome().map_or(0, |terms| terms.reads.scope());
             let want = self.inbound.greet(replica, &peer.hello, scope, self.config.nonce)?;
             self.inbound.let_go();
@@ -246,7 +246,8 @@ impl Session {
             // To others it would tell whether what they wrote blindly made a difference.
             echo_steps = if reads_all { self.outbound.pass_echo(sequence) } else { 0 };
         }
-        if applied.refused > self.outbound.refusals_due() {
+        let refuses = applied.refused > self.outbound.refusals_due();
+        if refuses {
             self.outbound.refused(applied.refused);
             self.events.push_back(SessionEvent::Refusing { last: applied.refused });
         }
@@ -256,6 +257,10 @@ impl Session {
         }
         self.control.ack(OwedAck { echo_steps, with_root: checkpoint && reads_all });
         self.events.push_back(SessionEvent::Applied { cells: applied.cells, checkpoint });
+        if refuses && self.inbound.may_hold() {
+            // Something was refused in another session, and the peer begins anew as soon as it hears of that here.
+            self.inbound.hold();
+        }
     }
 
     /// A step of ours that need not be sent to the peer that it came from. What does not fit is sent back: that costs

@@ -230,8 +230,6 @@ impl Session {
         }
         self.note_end(replica, now_ms);
         self.make_up(replica, now_ms)?;
-        // It may have heard in another session.
-        self.release(replica)?;
         self.notice_loading(replica)?;
         if self.control.is_empty()
             && self.ended.is_none()

@@ -42,9 +42,11 @@ impl Refusals {
             let refusals = replica.refusals(peer, self.told, PAGE, may_read)?;
             replica.offer()?;
             let Some(last) = refusals.changes.last() else {
-                // The peer heard of them in another session.
-                (self.told, self.heard) = (self.due, self.due);
-                return Ok(None);
+                // The peer heard of them in another session. It is told all the same that there were some: what it has sent
+                // here is not to be taken, and only its answer says where that ends.
+                self.told = self.due;
+                let nothing = Refused { through: self.told, changes: Vec::new(), batch: &[] };
+                return Ok(Some(Message::Refused(nothing).encode()));
             };
             self.told = last.number;
             self.queue = batches(refusals.documents).into();

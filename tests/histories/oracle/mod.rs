@@ -36,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_core::{Change, ReplicaId, Stamp, Value};
 
-use crate::words::{Doc, Edit, Leaf, Outcome, Path, Schema, Shown, Vector};
+use crate::words::{Doc, Edit, Leaf, Outcome, PATHS, Path, Schema, Shown, Vector};
 use author::Author;
 use reading::Reader;
 
@@ -206,6 +206,14 @@ impl Oracle {
     /// What a replica that has seen so much ought to show of a document.
     pub fn shown(&self, seen: &Seen, schema: &Schema, doc: Doc) -> Shown {
         self.reader(seen, doc).shown(schema.of(doc), &[])
+    }
+
+    /// True when something lies beneath a container that is not there: it does not show, and an edit there takes it away.
+    #[allow(dead_code, reason = "not every reader of this asks")]
+    pub fn hides(&self, seen: &Seen, schema: &Schema, doc: Doc) -> bool {
+        let (reader, declared) = (self.reader(seen, doc), schema.of(doc));
+        let dead = |path: &Path| reader.outermost_dead(declared, path).is_some();
+        PATHS.into_iter().any(|path| dead(&path) && reader.anything_beneath(path))
     }
 
     /// The replica that made some transactions goes on under another id, and so do they; `fork` is its counter before them.

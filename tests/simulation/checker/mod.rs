@@ -5,6 +5,7 @@
 //! it knows which transactions a device has to show (each leaves a document with its number), and from the oracle, which
 //! is the causal history and nothing else, what they come to.
 
+mod forks;
 mod violation;
 mod weaker;
 
@@ -15,9 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crdt_core::{Fingerprint, ReplicaId, Stamp};
 
 use crate::failure::compare;
+use crate::guard;
 use crate::oracle::{Oracle, Seen};
 use crate::plot::Who;
 use crate::words::{Action, Doc, Edit, Outcome, Schema, Shown, Vector};
+use forks::Forks;
 
 /// What the library calls a transaction: who wrote it, and how many that one had written then.
 pub type Name = (ReplicaId, u64);
@@ -49,6 +52,8 @@ pub struct Sight {
     pub documents: Option<Vec<(Doc, Shown)>>,
     /// Then also where something is not shown, and of when that is.
     pub hidden: Vec<(Doc, Stamp)>,
+    /// Then also the numbers of the transactions that it keeps because they were refused.
+    pub rejected: Vec<usize>,
 }
 
 /// A transaction as its author saw it.
@@ -62,6 +67,8 @@ pub struct Report<'r> {
 
 pub struct Checker {
     oracle: Oracle,
+    /// The first device judges what the others bring.
+    guarded: bool,
     transactions: Vec<Transaction>,
     dots: BTreeMap<Name, usize>,
     devices: Vec<Watched>,
@@ -70,21 +77,8 @@ pub struct Checker {
     /// transactions, and what somebody else has taken away meanwhile may be there again.
     issued: BTreeSet<Doc>,
     /// Documents that somebody edited who did not see what the transactions come to that he saw; see [`Watched::unlike`].
+    /// And those that somebody edited on top of a transaction that is refused.
     unclear: BTreeSet<Doc>,
-}
-
-/// Files that went back, or were copied, and nobody noticed.
-#[derive(Default)]
-struct Forks {
-    any: bool,
-    /// Under which ids two histories may be written, until all have met.
-    ids: BTreeSet<ReplicaId>,
-    /// What was edited under one of them: there, a value may have been issued again, and be there twice.
-    docs: BTreeSet<Doc>,
-    /// What two transactions edited that somebody got under one name, before a handshake could tell: of two values of one
-    /// dot one is lost then, and what replaced the one replaced the other. And what a transaction deleted that was issued
-    /// again: if it had left before, the deletion is there twice, and who takes it back takes back one.
-    lossy: BTreeSet<Doc>,
 }
 
 struct Transaction {
@@ -108,7 +102,10 @@ struct Watched {
     shown: Seen,
     /// Documents of which it showed something else than what the transactions come to that it shows: something is withheld
     /// that had replaced a value before that came here. The state has one cell per key, so whoever gets the later value first
-    /// never gets the earlier one, and shows neither until the time of the later one comes.
+    /// never gets the earlier one, and shows neither until the time of the later one comes. That cannot be seen where the
+    /// earlier one would not show anyway, beneath something that was deleted; but an edit there would have to exceed it.
+    ///
+    /// And documents that a deletion that was written again has taken, though the transactions brought them back.
     unlike: BTreeSet<Doc>,
     /// Something was withheld.
     withholds: bool,
@@ -147,7 +144,7 @@ fn numbers(seen: &Seen, transactions: usize) -> String {
 }
 
 impl Checker {
-    pub fn new(schemas: impl Iterator<Item = Schema>) -> Self {
+    pub fn new(schemas: impl Iterator<Item = Schema>, guarded: bool) -> Self {
         let watched = |schema| Watched {
             schema,
             has: Seen::default(),
@@ -162,6 +159,7 @@ impl Checker {
         };
         Self {
             oracle: Oracle::default(),
+            guarded,
             transactions: Vec::new(),
             dots: BTreeMap::new(),
             devices: schemas.map(watched).collect(),
@@ -171,9 +169,10 @@ impl Checker {
         }
     }
 
-    /// What a device shows may have changed since it was looked at, without anything having happened but time.
-    pub fn is_unsure_of(&self, at: usize) -> bool {
-        self.devices[at].withholds
+    /// What a device shows of what it is going to edit has to be looked at before: it may have changed without anything
+    /// having happened but time, or not be what the transactions come to.
+    pub fn is_unsure_of(&self, at: usize, edits: &[Edit]) -> bool {
+        self.devices[at].withholds || edits.iter().any(|edit| self.issued.contains(&edit.doc))
     }
 
     /// The library has written values again, in these documents.
@@ -186,8 +185,19 @@ impl Checker {
         self.transactions.len()
     }
 
+    /// Whether the server takes a transaction.
+    fn refuses(&self, number: usize) -> bool {
+        self.guarded && guard::refuses(number) && self.transactions[number].author != guard::SERVER
+    }
+
+    /// Whether all is there that has to be: what is refused goes.
+    fn covers(&self, these: &Seen, those: &Seen) -> bool {
+        these.covers(those) || (self.guarded && self.missing(these, those).is_empty())
+    }
+
     fn missing(&self, from: &Seen, of: &Seen) -> String {
         let missing = (0..self.transactions.len()).filter(|n| of.contains(*n) && !from.contains(*n));
+        let missing = missing.filter(|n| !self.refuses(*n));
         missing.map(|n| n.to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -211,6 +221,11 @@ impl Checker {
         }
         let watched = &self.devices[at];
         self.unclear.extend(docs.iter().filter(|doc| watched.unlike.contains(doc)));
+        let refused: Vec<usize> =
+            (0..number).filter(|n| self.refuses(*n) && watched.shown.contains(*n)).collect();
+        // What a refused one had taken away stands again, though its author has not taken it himself, because it was gone.
+        let builds_on = |doc: &&Doc| refused.iter().any(|n| self.transactions[*n].docs.contains(doc));
+        self.unclear.extend(docs.iter().filter(builds_on));
         let change = Some((report.stamp, report.dot.1));
         let expected = self.oracle.commit(&watched.shown, &watched.schema, report.edits, change);
         // What was forked may show more than the oracle knows.
@@ -275,8 +290,9 @@ impl Checker {
             }
         }
         self.check_claims(at, sight, &has)?;
-        self.take_names(at, &sight.names)?;
         let watched = &mut self.devices[at];
+        self.forks.take_names(at, (&watched.names, &sight.names), &self.transactions)?;
+        watched.names.clone_from(&sight.names);
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
@@ -289,34 +305,6 @@ impl Checker {
         Ok(())
     }
 
-    /// Under which dots a device has what it has. What it has issued again may be there twice: where it is not known when the
-    /// history forked, also what was written before.
-    fn take_names(&mut self, at: usize, names: &[(usize, Name)]) -> Checked {
-        let watched = &mut self.devices[at];
-        for (number, name) in names {
-            let was = &watched.names;
-            if was.iter().any(|(other, _)| other == number) && !was.contains(&(*number, *name)) {
-                self.forks.docs.extend(&self.transactions[*number].docs);
-                self.forks.lossy.extend(&self.transactions[*number].deletes);
-            }
-        }
-        watched.names = names.to_vec();
-        let mut named: BTreeMap<Name, usize> = BTreeMap::new();
-        for (number, name) in names {
-            if let Some(twin) = named.insert(*name, *number).filter(|twin| twin != number) {
-                if !self.forks.any {
-                    let what = format!("{} has transactions {twin} and {number} as {name:?}", Who(at));
-                    return broken(Promise::Identity, what);
-                }
-                for one in [twin, *number] {
-                    self.forks.docs.extend(&self.transactions[one].docs);
-                    self.forks.lossy.extend(&self.transactions[one].docs);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A device claims to have seen what it has, unless it is loading that, and nothing that it has not. What the library
     /// issues itself is no transaction of an app, and left out.
     fn check_claims(&self, at: usize, Sight { claims, loads, .. }: &Sight, has: &Seen) -> Checked {
@@ -325,8 +313,11 @@ impl Checker {
         }
         for ((replica, counter), number) in &self.dots {
             let claimed = claims.get(replica).is_some_and(|last| counter <= last);
-            let may_differ = *loads && !claimed;
-            if claimed != has.contains(*number) && !may_differ && !self.transactions[*number].taken_back {
+            let expected = !self.transactions[*number].taken_back && !self.refuses(*number);
+            // Who loads claims less than it has; a server does not believe what a peer that it judges claims, so it does too,
+            // and so do the others.
+            let less = (*loads || self.guarded) && !claimed;
+            if claimed != has.contains(*number) && expected && !less {
                 let (who, verb) = (Who(at), if claimed { "lacks" } else { "has" });
                 let what = format!("{who} {verb} transaction {number} and claims {claims:?}");
                 return broken(Promise::Claims, what);
@@ -360,11 +351,11 @@ impl Checker {
         let watched = &self.devices[at];
         let (who, before) = (Who(at), &watched.has);
         match watched.next {
-            Next::Grows if !shown.covers(before) => {
+            Next::Grows if !self.covers(shown, before) => {
                 let lost = self.missing(shown, before);
                 broken(Promise::MonotonicReads, format!("{who} does not show transactions {lost} any more"))
             }
-            Next::Crashed if !shown.covers(&watched.floor) => {
+            Next::Crashed if !self.covers(shown, &watched.floor) => {
                 let lost = self.missing(shown, &watched.floor);
                 broken(Promise::NothingLost, format!("after the crash, {who} lacks transactions {lost}"))
             }
@@ -397,7 +388,13 @@ impl Checker {
                 format!("{who} shows transaction {number}, which {by} lost in a crash"),
             );
         }
-        if !shown.covers(past) {
+        if self.refuses(number) {
+            return broken(
+                Promise::Guard,
+                format!("{who} shows transaction {number} of {by}, which is refused"),
+            );
+        }
+        if !self.covers(shown, past) {
             let lacks = self.missing(shown, past);
             return broken(
                 Promise::Causality,
@@ -419,18 +416,21 @@ impl Checker {
             let watched = &self.devices[at];
             let expected = self.oracle.shown(&watched.shown, &watched.schema, *doc);
             let (who, seen) = (Who(at), || numbers(&watched.shown, self.transactions.len()));
-            if self.forks.lossy.contains(doc) {
+            if self.forks.may_lose(*doc) {
                 continue;
             }
             let exact = compare(*doc, &expected, shown);
             if hidden.iter().any(|(at, _)| at == doc) {
-                if exact.is_err() {
+                if exact.is_err() || self.oracle.hides(&watched.shown, &watched.schema, *doc) {
                     unlike.insert(*doc);
                 }
             } else if self.forks.docs.contains(doc) || self.issued.contains(doc) {
                 // A deletion that was written again is concurrent with what brought the document back, and wins where deletes do.
                 let deleted =
                     self.issued.contains(doc) && watched.schema.of(*doc).delete_wins && shown.is_none();
+                if deleted && expected.is_some() {
+                    unlike.insert(*doc);
+                }
                 let clear = !deleted && !self.unclear.contains(doc);
                 if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown)
                     && clear
@@ -459,15 +459,14 @@ impl Checker {
     pub fn acknowledged(&mut self, by: usize, of: usize, sequence: u64) -> Checked {
         let promised = self.devices[of].steps.iter().rev().find(|(at, _)| *at <= sequence);
         let Some((_, promised)) = promised.cloned() else { return Ok(()) };
-        let watched = &mut self.devices[by];
-        if !watched.has.covers(&promised) {
+        if !self.covers(&self.devices[by].has, &promised) {
             let lacks = self.missing(&self.devices[by].has, &promised);
             return broken(
                 Promise::NothingLost,
                 format!("{} acknowledged transactions {lacks} to {} and lacks them", Who(by), Who(of)),
             );
         }
-        watched.floor.extend(&promised);
+        self.devices[by].floor.extend(&promised);
         Ok(())
     }
 
@@ -526,7 +525,7 @@ impl Checker {
         let Some((first, one)) = sights.first() else { return Ok(()) };
         for (at, sight) in sights {
             let shown = &self.devices[*at].has;
-            if !shown.covers(everything) {
+            if !self.covers(shown, everything) {
                 let lost = self.missing(shown, everything);
                 return broken(
                     Promise::NothingLost,
@@ -550,6 +549,7 @@ impl Checker {
                 return broken(Promise::Convergence, what);
             }
         }
+        self.check_refused(sights)?;
         let mut ids: BTreeMap<ReplicaId, usize> = BTreeMap::new();
         for (at, sight) in sights {
             if let Some(other) = ids.insert(sight.replica, *at) {
@@ -558,6 +558,23 @@ impl Checker {
             }
         }
         self.same_documents(sights)
+    }
+
+    /// What is refused is nowhere any more, and its author keeps it.
+    fn check_refused(&self, sights: &[(usize, Sight)]) -> Checked {
+        for number in (0..self.transactions.len()).filter(|number| self.refuses(*number)) {
+            let Transaction { author, taken_back, .. } = self.transactions[number];
+            if let Some((at, _)) = sights.iter().find(|(at, _)| self.devices[*at].has.contains(number)) {
+                let what = format!("in the end, {} has transaction {number}, which is refused", Who(*at));
+                return broken(Promise::Guard, what);
+            }
+            let mut of_author = sights.iter().filter(|(at, _)| *at == author && !taken_back);
+            if of_author.any(|(_, sight)| !sight.rejected.contains(&number)) {
+                let what = format!("{} does not keep transaction {number}, which was refused", Who(author));
+                return broken(Promise::Guard, what);
+            }
+        }
+        Ok(())
     }
 
     /// Devices of one schema show the same, whatever the oracle says.

@@ -29,6 +29,8 @@ pub enum Promise {
     RightOutcome,
     /// What cannot be understood is refused with the error that says so.
     Refusal,
+    /// What a server refuses takes effect nowhere, and its author keeps it.
+    Guard,
     /// A session goes on, or ends with a reason, and devices that keep meeting come to rest.
     Progress,
     /// No call fails.
@@ -52,6 +54,7 @@ impl fmt::Display for Promise {
             Self::Stamps => "stamps",
             Self::RightOutcome => "right outcome",
             Self::Refusal => "refusal",
+            Self::Guard => "guard",
             Self::Progress => "progress",
             Self::NoError => "no error",
             Self::NoPanic => "no panic",
