@@ -409,6 +409,51 @@ fn a_refusal_that_was_heard_in_another_session_ends_no_session() {
     }
 }
 
+/// A document is compared, and while that is under way, all of it is refused in another session: then nothing is held there.
+#[test]
+fn what_is_refused_while_it_is_compared_is_nothing() {
+    const SKETCH: u8 = 15;
+    let (mut hub, mut client) = (replica(1), replica(2));
+    let rules = Rules::all(Right::ReadWrite).collection("wages", Right::Read);
+    set_in(&mut hub, &["tasks"], 1, 0, "known to both");
+    sync(&mut hub, &rules, &mut client);
+    // Without a cursor they compare sums.
+    hub.renew_identity(ReplicaId::from_u64(8), Life(8)).unwrap();
+    set_in(&mut hub, &["tasks"], 2, 5, "of the hub");
+    set_in(&mut client, &["wages"], 1, 10, "mine");
+    // The lower nonce begins.
+    let (mut slow_hub, mut slow_client) = (hub_session(3, &rules), client_session(2));
+    let mut under_way = Vec::new();
+    while under_way.is_empty() {
+        while let Some(message) = slow_client.transmit(&mut client, START_MS).unwrap() {
+            if message[0] == SKETCH || !under_way.is_empty() {
+                under_way.push(message);
+            } else {
+                slow_hub.receive(&mut hub, &message, START_MS).unwrap();
+            }
+        }
+        while let Some(message) = slow_hub.transmit(&mut hub, START_MS).unwrap() {
+            slow_client.receive(&mut client, &message, START_MS).unwrap();
+        }
+    }
+    let (mut fast_hub, mut fast_client) = (hub_session(5, &rules), client_session(4));
+    while title_in(&mut client, "wages", 1).is_some() {
+        while let Some(message) = fast_client.transmit(&mut client, START_MS).unwrap() {
+            fast_hub.receive(&mut hub, &message, START_MS).unwrap();
+        }
+        let message = fast_hub.transmit(&mut hub, START_MS).unwrap().expect("it will be refused");
+        fast_client.receive(&mut client, &message, START_MS).unwrap();
+    }
+    set_in(&mut hub, &["wages"], 1, 20, "of the hub");
+    for message in under_way {
+        slow_hub.receive(&mut hub, &message, START_MS).unwrap();
+    }
+    pump(&mut slow_client, &mut client, &mut slow_hub, &mut hub, START_MS).unwrap();
+    assert!(slow_client.is_settled() && slow_hub.is_settled());
+    assert_eq!(title_in(&mut client, "wages", 1).as_deref(), Some("of the hub"));
+    assert_equal(&mut hub, &mut client);
+}
+
 #[test]
 fn what_a_peer_may_not_read_never_leaves() {
     let (mut hub, mut client) = (replica(1), replica(2));

@@ -71,7 +71,9 @@ impl<S: Store> Replica<S> {
             let namespace = store.head()?.namespace;
             let mut holdings = alloc::vec![Holding::Nothing; slots.len()];
             Summary::load(store)?.documents(store, slots, &mut |store, at, address| {
-                let Some(document) = store.document(&address)? else { return Ok(()) };
+                // One of which everything was withdrawn is as if it had never been.
+                let document = store.document(&address)?.filter(|document| !document.is_empty());
+                let Some(document) = document else { return Ok(()) };
                 let mut dots = SmallSet::new();
                 document.visit(&mut |_, cell| {
                     dots.insert(cell.set_by().dot(), ());
