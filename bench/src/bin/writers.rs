@@ -57,7 +57,7 @@ const STANDARD: [Past; 5] = [
 ];
 
 fn main() -> Result<(), Failed> {
-    let (mut pasts, mut rounds, mut as_json) = (STANDARD.to_vec(), 201, false);
+    let (mut pasts, mut rounds, mut as_json, mut alone) = (STANDARD.to_vec(), 201, false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || -> Result<u64, Failed> { Ok(arguments.next().ok_or("a number is missing")?.parse()?) };
@@ -76,10 +76,13 @@ fn main() -> Result<(), Failed> {
             "--peers" => own(&|past, peers| past.peers = peers)?,
             "--rounds" => rounds = number()?,
             // One world and nothing beside it, for a profiler.
-            "--alone" => pasts = pasts.split_off(pasts.len() - 1),
+            "--alone" => alone = true,
             "--json" => as_json = true,
             _ => return Err("writers [--writers N] [--changes N] [--documents N] [--peers N] [--rounds N] [--alone] [--json]".into()),
         }
+    }
+    if alone {
+        pasts.drain(..pasts.len() - 1);
     }
     let mut worlds = pasts.into_iter().map(World::new).collect::<Result<Vec<_>, _>>()?;
     for round in 0..rounds + 10 {
@@ -102,6 +105,7 @@ fn namespace() -> Namespace {
     Namespace::from_secret("writers")
 }
 
+#[inline(never)]
 fn set<S: Store>(replica: &mut Replica<S>, document: u64, ms: u64) -> Result<Dot, Failed> {
     let committed = replica.commit(START_MS + ms, Durability::Visible, |tx| {
         tx.document("tasks", DocumentId::from_u64(document))?.set("title", format!("at {ms}"))?;
