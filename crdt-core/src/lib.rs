@@ -130,10 +130,11 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Acknowledged, Applied, ApplyError, Arrival, Checkpoint, ClockStatus, ClockVerdict, CommitError,
-    Committed, Difference, Fork, Holding, Judgement, Meeting, Memory, ParkReason, ParkedChange, PeerClock,
-    PeerState, PeerStatus, Position, Refusals, Renewal, Repair, RepairError, Replica, ReplicaStatus, Roots,
-    RunPart, SessionEnd, Spare, Sums, Trail, Window, Withdrawal, renew_identity, shown_instead,
+    Acknowledged, Acquaintance, Applied, ApplyError, Arrival, Checkpoint, ClockStatus, ClockVerdict,
+    CommitError, Committed, Difference, Fork, Holding, Judgement, Meeting, Memory, ParkReason, ParkedChange,
+    PeerClock, PeerState, PeerStatus, Position, Refusals, Renewal, Repair, RepairError, Replica,
+    ReplicaStatus, Roots, RunPart, SessionEnd, Spare, Sums, Trail, Window, Withdrawal, renew_identity,
+    shown_instead,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};

@@ -27,10 +27,15 @@ pub(crate) struct Numbers {
     began: ((usize, usize), usize),
 }
 
+/// Another number than before says that another connection has written.
+fn version(connection: &Connection) -> Result<i64, Failure> {
+    Ok(connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?)
+}
+
 impl Numbers {
     /// Starts a transaction. True when another connection may have written since the last one.
     pub(crate) fn begin(&mut self, connection: &Connection) -> Result<bool, Failure> {
-        let version = connection.prepare_cached("PRAGMA data_version")?.query_one([], |row| row.get(0))?;
+        let version = version(connection)?;
         let written = self.version != Some(version);
         if written {
             self.load(connection)?;
@@ -38,6 +43,11 @@ impl Numbers {
         }
         self.began = (self.stored, self.collections.len());
         Ok(written)
+    }
+
+    /// True when another connection may have written since the last transaction began.
+    pub(crate) fn is_behind(&self, connection: &Connection) -> Result<bool, Failure> {
+        Ok(self.version != Some(version(connection)?))
     }
 
     /// Forgets what the transaction added.

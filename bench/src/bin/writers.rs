@@ -240,7 +240,7 @@ fn meet<S: Store>(replica: &mut Replica<S>, peer: u64) -> Result<(), Failed> {
     let (life, id) = (Life(1_000_000 + peer), ReplicaId::from_u64(1_000_000 + peer));
     let now_ms = START_MS + peer;
     let sequence = replica.head()?.sequence;
-    replica.begin_session(life, peer)?;
+    replica.begin_session(life, id, peer)?;
     replica.met(life, peer, Meeting { replica: id, durable: true, offset_ms: 0, sequence: 7, now_ms })?;
     let acked = Acknowledged { sequence, own: 0, now_ms, ..Acknowledged::default() };
     replica.acknowledged_at(life, id, acked)?;

@@ -6,8 +6,8 @@ use super::beyond::any_beyond;
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
-use super::runs::{Runs, Trail};
-use super::{Replica, contact, transact, undo};
+use super::runs::{Memory, Runs, Trail};
+use super::{Replica, contact, runs, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
 use crate::event::{ChangeEvent, Origin};
@@ -73,6 +73,19 @@ pub struct Checkpoint {
     pub scope: u64,
     /// The number that the session [began](Replica::begin_session) with; 0 for what comes from no session.
     pub session: u64,
+}
+
+/// What a store knows of a peer when a session with it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// The head.
+    pub head: Head,
+    /// What is remembered of the peer.
+    pub record: Option<PeerRecord>,
+    /// The last transaction of the replica under which it writes that was seen with all before it; 0 for none.
+    pub seen: u64,
+    /// What the peer is told of itself, to hold against what it knows.
+    pub memory: Memory,
 }
 
 /// Changes of a peer that were refused, and what is held instead.
@@ -250,15 +263,25 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Begins a session with a peer: forgets what was put aside for it, because it will be sent again, and ends any other
-    /// session with it, so that what two of them put aside does not mix.
+    /// Begins a session with a peer that writes under this id: forgets what was put aside for it, because it will be sent
+    /// again, and ends any other session with it, so that what two of them put aside does not mix. Says what is known of
+    /// the peer: all that a session asks before it says what it wants, from one state.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn begin_session(&mut self, peer: Life, session: u64) -> Result<(), StoreError> {
+    pub fn begin_session(
+        &mut self,
+        peer: Life,
+        replica: ReplicaId,
+        session: u64,
+    ) -> Result<Acquaintance, StoreError> {
         transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            let (head, record) = (store.head()?, store.peer(peer)?);
+            let seen = super::seen_of(store, &head, replica)?;
+            let memory = runs::remembered(store, peer, record.as_ref())?;
             store.clear_staged(peer)?;
-            store.set_note(&session_key(peer), Some(&session.to_be_bytes()))
+            store.set_note(&session_key(peer), Some(&session.to_be_bytes()))?;
+            Ok(Acquaintance { head, record, seen, memory })
         })
     }
 

@@ -4,7 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
-use crdt_core::{Address, Applied, Arrival, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal};
+use crdt_core::{
+    Acquaintance, Address, Applied, Arrival, Document, Dot, Judgement, Limits, Replica, Store, Withdrawal,
+};
 
 use super::status::SessionError;
 use crate::message::{By, Checkpoint, Hello, Push, Refused, Want};
@@ -54,16 +56,15 @@ impl Inbound {
         scope: u64,
         session: u64,
     ) -> Result<Want, SessionError> {
-        let head = replica.head()?;
+        let known = replica.begin_session(hello.life, hello.replica, session)?;
+        let Acquaintance { head, record: peer, seen, memory } = known;
         self.scope = scope;
         // A cursor says nothing about what was not to be read.
-        let peer = replica.peer(hello.life)?;
         let known = peer.filter(|peer| peer.scope == scope).map_or(0, |peer| peer.cursor);
         // A cursor beyond the peer's head is one into a history that the peer has lost.
         self.cursor = if known <= hello.sequence { known } else { 0 };
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
-        self.peer_counter = replica.seen_of(hello.replica)?.max(claimed);
-        replica.begin_session(hello.life, session)?;
+        self.peer_counter = seen.max(claimed);
         self.session = session;
         // Whoever holds nothing lacks everything, and sums tell whoever may not read everything what is hidden.
         let reconciles = self.cursor == 0
@@ -73,7 +74,6 @@ impl Inbound {
             && hello.sequence > 0
             && head.sequence > 0;
         let by = if reconciles { By::Reconciling } else { By::Cursor };
-        let memory = replica.remembered(hello.life)?;
         Ok(Want { cursor: self.cursor, seen_of_you: self.peer_counter, memory, by })
     }
 
