@@ -104,7 +104,7 @@ impl Tail {
     pub(crate) fn after(
         &mut self,
         connection: &Connection,
-        numbers: &Numbers,
+        numbers: &mut Numbers,
         documents: &mut Documents,
         sequence: u64,
         limit: usize,
@@ -196,13 +196,13 @@ impl Step {
     fn record(
         self,
         connection: &Connection,
-        numbers: &Numbers,
+        numbers: &mut Numbers,
         documents: &mut Documents,
     ) -> Result<LogRecord, Failure> {
         let Self { sequence, dots, rows } = self;
         let dots = dots
             .into_iter()
-            .map(|(number, counter)| Ok(Dot::new(numbers.replica_numbered(number)?, counter)));
+            .map(|(number, counter)| Ok(Dot::new(numbers.replica_numbered(connection, number)?, counter)));
         let dots: Result<_, Failure> = dots.collect();
         let mut addresses: Vec<Address> = Vec::with_capacity(rows.len());
         for row in rows {

@@ -360,7 +360,7 @@ impl Store for SqliteStore {
 
     fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
         self.reading()?;
-        Ok(self.tail.after(&self.connection, &self.numbers, &mut self.documents, sequence, limit)?)
+        Ok(self.tail.after(&self.connection, &mut self.numbers, &mut self.documents, sequence, limit)?)
     }
 
     fn context(&mut self) -> Result<VersionVector, StoreError> {

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use bench::cpu;
 use crdt_core::{
-    Acknowledged, Checkpoint, DocumentId, Dot, Durability, Head, Life, Meeting, MemoryStore, Namespace, Position,
-    Replica, ReplicaId, SessionEnd, Store, TransactionError,
+    Acknowledged, Checkpoint, DocumentId, Dot, Durability, Head, Life, Meeting, MemoryStore, Namespace,
+    Position, Replica, ReplicaId, SessionEnd, Store, TransactionError,
 };
 use serde_json::json;
 use sqlite_adapter::{OpenOptions, SqliteStore};
@@ -60,7 +60,8 @@ fn main() -> Result<(), Failed> {
     let (mut pasts, mut rounds, mut as_json, mut alone) = (STANDARD.to_vec(), 201, false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut number = || -> Result<u64, Failed> { Ok(arguments.next().ok_or("a number is missing")?.parse()?) };
+        let mut number =
+            || -> Result<u64, Failed> { Ok(arguments.next().ok_or("a number is missing")?.parse()?) };
         let mut own = |set: &dyn Fn(&mut Past, u64)| -> Result<(), Failed> {
             if pasts.len() > 2 {
                 pasts = vec![PLAIN, PLAIN];
@@ -103,6 +104,11 @@ fn main() -> Result<(), Failed> {
 
 fn namespace() -> Namespace {
     Namespace::from_secret("writers")
+}
+
+/// Ids as they are drawn in life: in no order.
+fn id(number: u64) -> ReplicaId {
+    ReplicaId::from_u64(number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 #[inline(never)]
@@ -180,7 +186,8 @@ impl World {
             (median(costs.iter().map(|cost| of(cost).as_secs_f64())) * 1e7).round() / 10.0
         };
         let times = |own: &[Cost], other: &[Cost]| {
-            let quotients = own.iter().zip(other).map(|(own, other)| own.cpu.as_secs_f64() / other.cpu.as_secs_f64());
+            let quotients =
+                own.iter().zip(other).map(|(own, other)| own.cpu.as_secs_f64() / other.cpu.as_secs_f64());
             (median(quotients) * 1e3).round() / 1e3
         };
         json!({
@@ -211,9 +218,8 @@ fn open(folder: &tempfile::TempDir, name: &str) -> Result<Replica<SqliteStore>, 
 
 /// A replica that has what all have written; in memory, so that the disk need not wait for each.
 fn everything_written(past: Past) -> Result<Replica<MemoryStore>, Failed> {
-    let in_memory = |number: u64| {
-        Replica::new(MemoryStore::new(Head::new(namespace(), ReplicaId::from_u64(number), Life(number))))
-    };
+    let in_memory =
+        |number: u64| Replica::new(MemoryStore::new(Head::new(namespace(), id(number), Life(number))));
     let mut gathers = in_memory(past.writers + 1);
     for writer in 1..=past.writers {
         let mut other = in_memory(writer);
@@ -224,7 +230,7 @@ fn everything_written(past: Past) -> Result<Replica<MemoryStore>, Failed> {
         let documents = other.window(Position::default(), usize::MAX)?.documents;
         gathers.apply(Checkpoint {
             peer: Life(writer),
-            replica: ReplicaId::from_u64(writer),
+            replica: id(writer),
             cursor: other.head()?.sequence,
             context: last.into_iter().collect(),
             documents,
@@ -237,7 +243,7 @@ fn everything_written(past: Past) -> Result<Replica<MemoryStore>, Failed> {
 
 /// Leaves what a session with a peer leaves, without its messages.
 fn meet<S: Store>(replica: &mut Replica<S>, peer: u64) -> Result<(), Failed> {
-    let (life, id) = (Life(1_000_000 + peer), ReplicaId::from_u64(1_000_000 + peer));
+    let (life, id) = (Life((1_000_000 + peer).wrapping_mul(0x9e37_79b9_7f4a_7c15)), id(1_000_000 + peer));
     let now_ms = START_MS + peer;
     let sequence = replica.head()?.sequence;
     replica.begin_session(life, id, peer)?;
