@@ -150,8 +150,10 @@ pub trait Store {
     /// [`StoreError`].
     fn present_head(&mut self) -> Result<Head, StoreError> {
         self.begin(Access::Read, Durability::Visible)?;
-        let head = self.head();
-        self.rollback();
+        let head = self.head().and_then(|head| self.commit().map(|()| head));
+        if head.is_err() {
+            self.rollback();
+        }
         head
     }
 
