@@ -162,8 +162,8 @@ impl World {
         // Until both have filled a write-ahead log once, and write over it from then on: appending to a file costs the
         // system more, and a larger past would look cheaper.
         for n in 0..FILLING {
-            set(&mut a, n % past.documents.min(50), n)?;
-            set(&mut b, n % past.documents.min(50), n)?;
+            set(&mut a, n % past.documents.min(50), 1_000_000 + 2 * n)?;
+            set(&mut b, n % past.documents.min(50), 1_000_001 + 2 * n)?;
         }
         exchange_in_memory(&mut a, &mut b, START_MS)?;
         let (commits, syncs, opens) = (Vec::new(), Vec::new(), Vec::new());

@@ -197,7 +197,7 @@ pub(super) fn read_cells(
         let change = usize::try_from(index).ok().and_then(|at| changes.get(at));
         change.copied().ok_or(DecodeError::UnknownEntry { what: "change", index })
     };
-    let mut set_by = Vec::new();
+    let mut set_by = Vec::with_capacity(shape.cells.len());
     if shape.one_change {
         if !shape.cells.is_empty() {
             let change = if let [only] = changes { *only } else { change_at(reader)? };
