@@ -29,11 +29,6 @@ impl Tail {
         (self.read, self.changed) = (self.read && known, false);
     }
 
-    /// The transaction was given up.
-    pub(crate) fn forget(&mut self) {
-        (self.read, self.changed) = (false, false);
-    }
-
     /// Takes over what was read along with the head, unless there is something newer.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         if !self.read {

@@ -156,7 +156,8 @@ impl SqliteStore {
         if self.numbers.begin(&self.connection)? {
             (self.seen, self.has_parked) = (None, None);
         }
-        // What a transaction writes follows from what the row says while nobody else can write, never from memory.
+        // What a transaction writes follows from what the row says while nobody else can write, never from memory. So one
+        // that is given up leaves nothing in memory either.
         if access == Access::Write {
             self.seen = None;
         }
@@ -270,8 +271,7 @@ impl Store for SqliteStore {
         if self.transaction.take().is_some() {
             self.numbers.rollback();
             self.noted.clear();
-            self.tail.forget();
-            (self.seen, self.has_parked) = (None, None);
+            self.has_parked = None;
         }
         if !self.connection.is_autocommit() {
             // When even this fails, so does the next begin, and says why.
