@@ -1,3 +1,4 @@
 //! What the measurements share.
 
+pub mod cpu;
 pub mod heap;

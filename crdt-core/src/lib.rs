@@ -131,11 +131,11 @@ pub use memory::MemoryStore;
 pub use name::Name;
 pub use refusal::{Judge, Proposal, Refusal, RefusedChange, Rejected};
 pub use replica::{
-    Acknowledged, Applied, ApplyError, Arrival, Asked, Checkpoint, ClockStatus, ClockVerdict, CommitError,
-    Committed, Difference, FirstSync, Fork, Holding, Judgement, Loading, Meeting, Memory, ParkReason,
-    ParkedChange, Part, PeerClock, PeerState, PeerStatus, Position, Progress, Refusals, Renewal, Repair,
-    RepairError, Replica, ReplicaStatus, Roots, RunPart, Scanned, Serves, SessionEnd, Spare, SubscribeError,
-    Subscription, Sums, Trail, Window, Withdrawal, renew_identity, shown_instead,
+    Acknowledged, Acquaintance, Applied, ApplyError, Arrival, Asked, Checkpoint, ClockStatus, ClockVerdict,
+    CommitError, Committed, Difference, FirstSync, Fork, Holding, Judgement, Loading, Meeting, Memory,
+    ParkReason, ParkedChange, Part, PeerClock, PeerState, PeerStatus, Position, Progress, Refusals, Renewal,
+    Repair, RepairError, Replica, ReplicaStatus, Roots, RunPart, Scanned, Serves, SessionEnd, Spare,
+    SubscribeError, Subscription, Sums, Trail, Window, Withdrawal, renew_identity, shown_instead,
 };
 pub use replica_id::ReplicaId;
 pub use schema::{Collection, FieldType, Fields, ResolveFn, Resolver};

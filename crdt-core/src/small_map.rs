@@ -66,6 +66,10 @@ impl<K: Ord, V> SmallMap<K, V> {
                 (chunk, &chunks[chunk])
             }
         };
+        // What is read back comes in order, and goes to the end.
+        if entries.last().is_some_and(|(last, _)| last.borrow() < key) {
+            return (chunk, Err(entries.len()));
+        }
         (chunk, entries.binary_search_by(|(k, _)| k.borrow().cmp(key)))
     }
 
@@ -117,8 +121,36 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
+    /// Sets the value of a key if `wins` says so, which is told the one that it has. True when it was set.
+    pub(crate) fn insert_if(
+        &mut self,
+        key: K,
+        value: V,
+        wins: impl FnOnce(&K, Option<&V>, &V) -> bool,
+    ) -> bool {
+        let (chunk, at) = self.locate(&key);
+        let present = at.ok().map(|at| &mut self.chunk_mut(chunk)[at].1);
+        if !wins(&key, present.as_deref(), &value) {
+            return false;
+        }
+        match (present, at) {
+            (Some(present), _) => *present = value,
+            (None, Ok(at) | Err(at)) => self.insert_at(chunk, at, (key, value)),
+        }
+        true
+    }
+
     /// Adds a new entry where its key belongs.
     fn insert_at(&mut self, chunk: usize, at: usize, entry: (K, V)) {
+        if let Self::Many(chunks) = self
+            && at == CHUNK
+            && chunk + 1 == chunks.len()
+        {
+            // At the very end, where what comes in order goes: nothing needs to be split.
+            let mut next = Vec::with_capacity(CHUNK);
+            next.push(entry);
+            return chunks.push(next);
+        }
         self.chunk_mut(chunk).insert(at, entry);
         match self {
             Self::Few(few) if few.len() > FEW => *self = Self::Many(vec![core::mem::take(few)]),
@@ -316,6 +348,24 @@ mod tests {
             }
             assert!(map.is_empty() && map.iter().next().is_none());
         }
+    }
+
+    #[test]
+    fn a_value_is_set_only_if_it_wins() {
+        let (mut map, mut model) = (SmallMap::default(), BTreeMap::new());
+        for (value, key) in (0..2_000u32).map(|i| i * 7_919 % 401).enumerate() {
+            let value = value * 31 % 997;
+            let expected = model.get(&key).copied();
+            let set = map.insert_if(key, value, |of, before, after| {
+                assert_eq!((*of, before.copied(), *after), (key, expected, value));
+                before.is_none_or(|before| before < after)
+            });
+            assert_eq!(set, expected.is_none_or(|before| before < value));
+            if set {
+                model.insert(key, value);
+            }
+        }
+        assert!(map.iter().eq(model.iter()) && map.len() == 401);
     }
 
     #[test]

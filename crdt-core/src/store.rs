@@ -143,6 +143,20 @@ pub trait Store {
     /// [`StoreError`].
     fn head(&mut self) -> Result<Head, StoreError>;
 
+    /// The head as it is now, outside a transaction. Sessions look at it with every message, so a store that can tell
+    /// without a transaction does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn present_head(&mut self) -> Result<Head, StoreError> {
+        self.begin(Access::Read, Durability::Visible)?;
+        let head = self.head().and_then(|head| self.commit().map(|()| head));
+        if head.is_err() {
+            self.rollback();
+        }
+        head
+    }
+
     /// Replaces the head.
     ///
     /// # Errors

@@ -112,8 +112,9 @@ impl SqliteStore {
         while let Some(row) = rows.next()? {
             count += 1;
             let address = documents::address(&self.numbers, row, 1);
-            let found =
-                address.and_then(|address| Ok((address, documents::decode(&mut self.numbers, row, 3)?)));
+            let found = address.and_then(|address| {
+                Ok((address, documents::decode(&self.connection, &mut self.numbers, row, 3)?))
+            });
             match found {
                 Ok((address, document)) => sum = sum.plus(document.fingerprint(namespace, &address)),
                 Err(failure) => {
@@ -139,7 +140,9 @@ impl SqliteStore {
                         bad("its steps are not in order");
                     }
                     last = step.sequence;
-                    if step.dots.iter().any(|(replica, _)| self.numbers.replica_numbered(*replica).is_err()) {
+                    let mut named = step.dots.iter().map(|(replica, _)| *replica);
+                    if named.any(|replica| self.numbers.replica_numbered(&self.connection, replica).is_err())
+                    {
                         bad("a dot of a replica that is not in the dictionary");
                     }
                     for row in &step.rows {

@@ -72,7 +72,7 @@ impl Documents {
         };
         let meta = found.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.len();
         self.rows.insert(key, Some(Known { row: found.get(0)?, meta }));
-        Ok(Some(Arc::new(decode(numbers, found, 1)?)))
+        Ok(Some(Arc::new(decode(connection, numbers, found, 1)?)))
     }
 
     pub(crate) fn put(
@@ -192,7 +192,7 @@ pub(crate) fn after(
     let mut rows = select.query((collection, after, saturated(limit)))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push((DocumentId::from_bytes(row.get(0)?), Arc::new(decode(numbers, row, 1)?)));
+        found.push((DocumentId::from_bytes(row.get(0)?), Arc::new(decode(connection, numbers, row, 1)?)));
     }
     Ok(found)
 }
@@ -216,11 +216,12 @@ pub(crate) fn address(
 
 /// Reads the two columns of a document from the one at `data` on.
 pub(crate) fn decode(
+    connection: &Connection,
     numbers: &mut Numbers,
     row: &rusqlite::Row<'_>,
     data: usize,
 ) -> Result<Document, Failure> {
     let meta = row.get_ref(data + 1)?.as_blob().map_err(rusqlite::Error::from)?;
     let data = row.get_ref(data)?.as_str_or_null().map_err(rusqlite::Error::from)?;
-    numbers.decode(data, meta)
+    numbers.decode(connection, data, meta)
 }

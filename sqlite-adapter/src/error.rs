@@ -60,7 +60,10 @@ impl From<Failure> for StoreError {
             Failure::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
                 Some(ErrorCode::DiskFull) => Self::Full,
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => corrupt(error),
+                // What is written never breaks a constraint of ours, unless what is there does already.
+                Some(
+                    ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation,
+                ) => corrupt(error),
                 Some(ErrorCode::ReadOnly) => Self::ReadOnly,
                 // A row that is missing, or of another type than it was written with.
                 None if !matches!(error, rusqlite::Error::InvalidPath(_)) => corrupt(error),

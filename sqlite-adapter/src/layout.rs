@@ -38,7 +38,8 @@
 //! ## Dictionaries
 //!
 //! `rejoin_collection(number, name)`, `rejoin_replica(number, id)` and `rejoin_shape(number, shape)`: what rows name by
-//! number. Numbers start at 0 without gaps; entries are never changed and never removed. `shape` is the codec's shape.
+//! number. Numbers start at 0 without gaps; entries are never changed and never removed, and an index finds the number of
+//! a replica. `shape` is the codec's shape.
 //!
 //! ## The change order: `rejoin_log` and `tail`
 //!
@@ -74,7 +75,7 @@ pub const APPLICATION_ID: i32 = 0x7265_6a6e;
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// What leads from each format to the next. Entries are only ever added.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
 CREATE TABLE rejoin_head (
@@ -134,3 +135,6 @@ ALTER TABLE rejoin_peer ADD COLUMN scope INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE rejoin_peer ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE rejoin_note (key BLOB PRIMARY KEY, note BLOB NOT NULL) STRICT, WITHOUT ROWID;
 ";
+
+/// Replicas are looked up when they are needed, by id too, instead of read when the file is opened.
+const VERSION_3: &str = "CREATE UNIQUE INDEX rejoin_replica_id ON rejoin_replica (id)";

@@ -24,9 +24,9 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Starts a transaction.
-    pub(crate) fn begin(&mut self) {
-        (self.read, self.changed) = (false, false);
+    /// Starts a transaction. `known` says that what an earlier one saw is what this one would read.
+    pub(crate) fn begin(&mut self, known: bool) {
+        (self.read, self.changed) = (self.read && known, false);
     }
 
     /// Takes over what was read along with the head, unless there is something newer.
@@ -99,35 +99,45 @@ impl Tail {
     pub(crate) fn after(
         &mut self,
         connection: &Connection,
-        numbers: &Numbers,
+        numbers: &mut Numbers,
         documents: &mut Documents,
         sequence: u64,
         limit: usize,
     ) -> Result<Vec<LogRecord>, Failure> {
         self.load(connection)?;
         let mut found = Vec::new();
-        let mut select =
-            connection.prepare_cached("SELECT steps FROM rejoin_log WHERE last > ? ORDER BY last")?;
-        let mut rows = select.query([saturated(sequence)])?;
         let mut take = |steps: &[u8]| -> Result<bool, Failure> {
             for step in Steps::new(steps) {
                 if found.len() == limit {
                     return Ok(true);
                 }
                 let step = step?;
-                if step.sequence > sequence {
-                    found.push(step.record(connection, numbers, documents)?);
+                if Step::sequence_of(step)? > sequence {
+                    found.push(Step::read(step)?.record(connection, numbers, documents)?);
                 }
             }
             Ok(found.len() == limit)
         };
-        while let Some(row) = rows.next()? {
-            if take(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)? {
-                return Ok(found);
+        // Most readers are nearly at the end.
+        if !self.reaches_back_to(sequence)? {
+            let mut select =
+                connection.prepare_cached("SELECT steps FROM rejoin_log WHERE last > ? ORDER BY last")?;
+            let mut rows = select.query([saturated(sequence)])?;
+            while let Some(row) = rows.next()? {
+                if take(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)? {
+                    return Ok(found);
+                }
             }
         }
         take(&self.bytes)?;
         Ok(found)
+    }
+
+    /// Whether all steps after a position are here, and none in a row of the log.
+    fn reaches_back_to(&self, sequence: u64) -> Result<bool, Failure> {
+        let first = Steps::new(&self.bytes).next().transpose()?;
+        let first = first.map(Step::sequence_of).transpose()?;
+        Ok(first.is_some_and(|first| first <= sequence.saturating_add(1)))
     }
 
     /// Calls `visit` for every step there is, or for what is damaged among them, with the row it is in (0: the tail).
@@ -141,9 +151,9 @@ impl Tail {
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (last, steps) = (row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
-            Steps::new(steps).try_for_each(|step| visit(last, step))?;
+            Steps::new(steps).try_for_each(|step| visit(last, step.and_then(Step::read)))?;
         }
-        Steps::new(&self.bytes).try_for_each(|step| visit(0, step))
+        Steps::new(&self.bytes).try_for_each(|step| visit(0, step.and_then(Step::read)))
     }
 }
 
@@ -157,6 +167,11 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// The position alone, with which a step begins.
+    fn sequence_of(bytes: &[u8]) -> Result<u64, Failure> {
+        Ok(Reader::new(bytes).unsigned("the position of a step")?)
+    }
+
     fn read(bytes: &[u8]) -> Result<Self, Failure> {
         let mut reader = Reader::new(bytes);
         let sequence = reader.unsigned("the position of a step")?;
@@ -176,13 +191,13 @@ impl Step {
     fn record(
         self,
         connection: &Connection,
-        numbers: &Numbers,
+        numbers: &mut Numbers,
         documents: &mut Documents,
     ) -> Result<LogRecord, Failure> {
         let Self { sequence, dots, rows } = self;
         let dots = dots
             .into_iter()
-            .map(|(number, counter)| Ok(Dot::new(numbers.replica_numbered(number)?, counter)));
+            .map(|(number, counter)| Ok(Dot::new(numbers.replica_numbered(connection, number)?, counter)));
         let dots: Result<_, Failure> = dots.collect();
         let mut addresses: Vec<Address> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -206,8 +221,8 @@ impl<'b> Steps<'b> {
     }
 }
 
-impl Iterator for Steps<'_> {
-    type Item = Result<Step, Failure>;
+impl<'b> Iterator for Steps<'b> {
+    type Item = Result<&'b [u8], Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.reader.remaining() == 0 {
@@ -218,6 +233,6 @@ impl Iterator for Steps<'_> {
             // What follows cannot be found.
             self.reader = Reader::new(&[]);
         }
-        Some(step.map_err(Failure::from).and_then(Step::read))
+        Some(step.map_err(Failure::from))
     }
 }

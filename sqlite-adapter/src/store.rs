@@ -35,8 +35,9 @@ const STATEMENTS: usize = 64;
 /// # Several processes
 ///
 /// A write transaction takes the only write lock at its start (`BEGIN IMMEDIATE`), waiting up to the busy timeout. What
-/// is kept in memory between transactions is only the dictionaries, which only grow; each transaction looks whether
-/// another connection has written, and then for new entries.
+/// is kept in memory between transactions is the dictionaries, which only grow, and, for those that only read, the head.
+/// Each transaction looks whether another connection has written, and then for new entries and a new head; one that
+/// writes always reads the head anew.
 #[derive(Debug)]
 pub struct SqliteStore {
     pub(crate) connection: Connection,
@@ -48,6 +49,8 @@ pub struct SqliteStore {
     /// The declaration under which documents of a collection are written here, as far as that was looked at.
     pub(crate) noted: BTreeMap<Name, String>,
     pub(crate) tail: Tail,
+    /// The head as this connection last saw or wrote it; `None` when another may have written since.
+    seen: Option<Head>,
     /// Whether anything is parked, if that is known.
     has_parked: Option<bool>,
     transaction: Option<Open>,
@@ -58,7 +61,7 @@ pub struct SqliteStore {
 struct Open {
     access: Access,
     durability: Durability,
-    /// The head as it was read.
+    /// The head as the transaction has it, once it was asked for.
     head: Option<Head>,
     head_changed: bool,
 }
@@ -75,6 +78,7 @@ impl SqliteStore {
             documents: Documents::default(),
             noted: BTreeMap::new(),
             tail: Tail::default(),
+            seen: None,
             has_parked: None,
             transaction: None,
         }
@@ -149,10 +153,15 @@ impl SqliteStore {
             }
         }
         self.documents.begin();
-        self.tail.begin();
         if self.numbers.begin(&self.connection)? {
-            self.has_parked = None;
+            (self.seen, self.has_parked) = (None, None);
         }
+        // What a transaction writes follows from what the row says while nobody else can write, never from memory. So one
+        // that is given up leaves nothing in memory either.
+        if access == Access::Write {
+            self.seen = None;
+        }
+        self.tail.begin(self.seen.is_some());
         Ok(())
     }
 
@@ -165,7 +174,7 @@ impl SqliteStore {
             head::set_tail(&self.connection, &mut self.tail)?;
         }
         self.run("COMMIT")?;
-        self.transaction = None;
+        self.seen = self.transaction.take().and_then(|open| open.head).or_else(|| self.seen.take());
         Ok(())
     }
 
@@ -210,16 +219,33 @@ impl SqliteStore {
     }
 
     fn read_head(&mut self) -> Result<Head, Failure> {
-        self.reading()?;
-        let head =
-            head::get(&self.connection, &mut self.tail)?.ok_or_else(|| corrupt("the head is missing"))?;
+        if let Some(known) = &self.reading()?.head {
+            return Ok(known.clone());
+        }
+        let head = match &self.seen {
+            Some(seen) => seen.clone(),
+            None => {
+                head::get(&self.connection, &mut self.tail)?.ok_or_else(|| corrupt("the head is missing"))?
+            }
+        };
         self.reading()?.head = Some(head.clone());
         Ok(head)
+    }
+
+    fn look_at_head(&mut self) -> Result<Head, StoreError> {
+        if self.transaction.is_none()
+            && let Some(seen) = &self.seen
+            && !self.numbers.is_behind(&self.connection)?
+        {
+            return Ok(seen.clone());
+        }
+        self.transact(Access::Read, Durability::Visible, Self::read_head)
     }
 
     fn write_head(&mut self, head: &Head) -> Result<(), Failure> {
         let open = self.writing()?;
         open.head_changed |= open.head.as_ref().is_some_and(|before| before != head);
+        open.head = Some(head.clone());
         head::set(&self.connection, head, &mut self.tail)
     }
 }
@@ -255,6 +281,10 @@ impl Store for SqliteStore {
 
     fn head(&mut self) -> Result<Head, StoreError> {
         Ok(self.read_head()?)
+    }
+
+    fn present_head(&mut self) -> Result<Head, StoreError> {
+        self.look_at_head()
     }
 
     fn set_head(&mut self, head: &Head) -> Result<(), StoreError> {
@@ -340,7 +370,7 @@ impl Store for SqliteStore {
 
     fn log_after(&mut self, sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
         self.reading()?;
-        Ok(self.tail.after(&self.connection, &self.numbers, &mut self.documents, sequence, limit)?)
+        Ok(self.tail.after(&self.connection, &mut self.numbers, &mut self.documents, sequence, limit)?)
     }
 
     fn context(&mut self) -> Result<VersionVector, StoreError> {

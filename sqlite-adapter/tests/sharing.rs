@@ -4,9 +4,22 @@ mod common;
 
 use std::thread;
 
-use common::{Folder, START_MS, commit, declared, edit, open, options, plain, replica};
-use crdt_core::{Access, Address, DocumentId, Durability, Replica, Store, StoreError, TransactionError};
+use common::{
+    Folder, START_MS, checkpoint, commit, declared, edit, namespace, open, options, plain, replica,
+};
+use crdt_core::{
+    Access, Address, DocumentId, Durability, Head, Life, MemoryStore, Position, Replica, ReplicaId, Store,
+    StoreError, TransactionError,
+};
 use sqlite_adapter::{Misuse, SqliteStore};
+
+fn in_memory(number: u64) -> Replica<MemoryStore> {
+    declared(Replica::new(MemoryStore::new(Head::new(
+        namespace(),
+        ReplicaId::from_u64(number),
+        Life(number),
+    ))))
+}
 
 #[test]
 fn two_connections_see_each_others_commits_and_dictionaries() {
@@ -112,6 +125,89 @@ fn the_data_version_tells_of_others_only() {
     assert_eq!(a.store_mut().data_version().unwrap(), before);
     edit(&mut b, "full", 1, |d| d.set("lww", 2));
     assert_ne!(a.store_mut().data_version().unwrap(), before);
+}
+
+/// A connection remembers the head and the end of the change order between transactions that only read.
+#[test]
+fn what_is_remembered_of_the_head_is_never_older_than_the_file() {
+    let folder = Folder::new();
+    let path = folder.file("remembered.db");
+    let (mut a, mut b) = (replica(&path), replica(&path));
+    let steps = |replica: &mut Replica<SqliteStore>, from: u64| {
+        let window = replica.window(Position { sequence: from, documents: 0 }, 100).unwrap();
+        (window.head.clone(), window.documents.len())
+    };
+    for round in 0..40u64 {
+        let before = b.head().unwrap();
+        assert_eq!(b.head().unwrap(), before);
+        assert_eq!(steps(&mut b, before.sequence), (before.clone(), 0));
+        // Now and then enough for the end of the change order to become a row of the log.
+        let commits = if round % 10 == 9 { 80 } else { 1 + round % 3 };
+        for n in 0..commits {
+            let writer = if round % 4 == 3 { &mut b } else { &mut a };
+            edit(writer, "full", n, |d| d.set("lww", format!("{round} {n}")));
+        }
+        let after = a.head().unwrap();
+        assert_eq!((after.counter, after.sequence), (before.counter + commits, before.sequence + commits));
+        assert_eq!(b.head().unwrap(), after, "round {round}");
+        assert_eq!(steps(&mut b, before.sequence), (after.clone(), usize::try_from(commits).unwrap()));
+        assert_eq!(steps(&mut a, before.sequence), (after.clone(), usize::try_from(commits).unwrap()));
+        // What was given up is not remembered.
+        let store = b.store_mut();
+        store.begin(Access::Write, Durability::Visible).unwrap();
+        let head = store.head().unwrap();
+        let wrong = Head { counter: head.counter + 7, ..head };
+        store.set_head(&wrong).unwrap();
+        assert_eq!(store.head().unwrap(), wrong, "a transaction sees its own writes");
+        store.rollback();
+        assert_eq!((b.head().unwrap(), steps(&mut b, 0).0), (after.clone(), after));
+    }
+}
+
+/// Of the replicas that a file names by number, a connection knows those that it has met.
+#[test]
+fn a_file_of_many_writers_is_read_and_written_by_a_connection_that_knows_none_of_them() {
+    let folder = Folder::new();
+    let path = folder.file("writers.db");
+    let mut memory = in_memory(1);
+    let mut file = replica(&path);
+    let write = |writer: u64, file: &mut Replica<SqliteStore>, memory: &mut Replica<MemoryStore>| {
+        let mut other = in_memory(1_000 + writer * 7_919 % 1_009);
+        edit(&mut other, "full", writer % 9, |d| {
+            d.set("lww", writer.cast_signed())?;
+            d.enable("flag")?;
+            d.add_to("set", (writer % 5).cast_signed())
+        });
+        file.apply(checkpoint(&mut other, 0)).unwrap();
+        memory.apply(checkpoint(&mut other, 0)).unwrap();
+    };
+    for writer in 0..150 {
+        write(writer, &mut file, &mut memory);
+    }
+    drop(file);
+    // Every round has a connection of its own: what takes marks of others away names them, and there are new ones.
+    for round in 0..12 {
+        let mut file = replica(&path);
+        if round % 3 == 0 {
+            write(150 + round, &mut file, &mut memory);
+        }
+        let mut local = in_memory(3_000 + round);
+        local.apply(checkpoint(&mut memory, 0)).unwrap();
+        edit(&mut local, "full", round % 9, |d| {
+            d.disable("flag")?;
+            d.remove_from("set", (round % 5).cast_signed())
+        });
+        file.apply(checkpoint(&mut local, 0)).unwrap();
+        memory.apply(checkpoint(&mut local, 0)).unwrap();
+        assert_eq!(file.canonical_bytes().unwrap(), memory.canonical_bytes().unwrap(), "round {round}");
+        assert!(replica(&path).store_mut().check().unwrap().is_sound());
+    }
+    let numbers: (i64, i64, i64) = plain(&path)
+        .query_row("SELECT count(*), min(number), max(number) FROM rejoin_replica", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap();
+    assert_eq!(numbers, (numbers.0, 0, numbers.0 - 1), "numbers have no gaps");
 }
 
 /// An abandoned transaction numbers things that never reach the file.

@@ -243,7 +243,7 @@ impl Device {
         let replica = self.replica(at_ms);
         let entries = replica.list(JOURNAL, None, usize::MAX).map_err(say)?;
         let journal: Vec<usize> = entries.iter().map(|(id, _)| number_of(*id)).collect();
-        let (mut withheld, names) = stored_names(replica.store_mut()).map_err(say)?;
+        let (mut withheld, [names, later_names]) = stored_names(replica.store_mut()).map_err(say)?;
         withheld.dedup();
         withheld.retain(|number| !journal.contains(number));
         let claims: Vector =
@@ -255,6 +255,7 @@ impl Device {
             journal,
             withheld,
             names,
+            later_names,
             clock_ms: believed_ms.min(now_ms).min(true_ms(at_ms)),
             wrong_ms: believed_ms.abs_diff(true_ms(at_ms)),
             claims,
@@ -371,24 +372,23 @@ pub fn number_of(entry: DocumentId) -> usize {
     usize::from(u16::from_be_bytes([a, b]))
 }
 
-/// Numbers in the journal, and numbers with dots.
-type Entries = (Vec<usize>, Vec<(usize, Named)>);
+/// Numbers in the journal; numbers with dots, of the first epoch and of later ones.
+type Entries = (Vec<usize>, [Vec<(usize, Named)>; 2]);
 
 /// The numbers in the journal as it is stored, whatever is shown of it, and those with the dots under which they are there. A
-/// dot of a later epoch may be one of the library's own, which writes again what several transactions wrote.
+/// dot of a later epoch may be one of the library's own, which writes again what several transactions wrote: these are apart.
 fn stored_names(store: &mut Planted) -> Result<Entries, StoreError> {
     store.begin(Access::Read, Durability::Visible)?;
     let entries = store.collection_after(&Name::from(JOURNAL), None, usize::MAX);
     store.rollback();
-    let (mut numbers, mut names) = (Vec::new(), Vec::new());
+    let (mut numbers, mut names) = (Vec::new(), [Vec::new(), Vec::new()]);
     // What was withdrawn leaves an empty document.
     for (id, state) in entries?.into_iter().filter(|(_, state)| !state.is_empty()) {
         numbers.push(number_of(id));
         state.visit(&mut |_, cell| {
             let dot = cell.set_by().dot();
-            if cell.set_by().stamp.epoch == 0 {
-                names.push((number_of(id), (dot.replica, dot.counter)));
-            }
+            let later = usize::from(cell.set_by().stamp.epoch > 0);
+            names[later].push((number_of(id), (dot.replica, dot.counter)));
         });
     }
     Ok((numbers, names))

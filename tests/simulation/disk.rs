@@ -143,6 +143,7 @@ impl Store for Disk {
 
     pass_on! {
         fn head(&mut self) -> Result<Head, StoreError>;
+        fn present_head(&mut self) -> Result<Head, StoreError>;
         fn set_head(&mut self, head: &Head) -> Result<(), StoreError>;
         fn document(&mut self, address: &Address) -> Result<Option<Arc<Document>>, StoreError>;
         fn put_document(&mut self, address: &Address, document: Arc<Document>, collection: &Collection)

@@ -1,5 +1,7 @@
 //! Campaigns: the tests that are programs, run for longer and in release.
 
+use std::process::Command;
+
 use crate::run::{root, run};
 
 /// Random histories against the oracle.
@@ -32,9 +34,53 @@ pub fn reconcile(arguments: &[String]) -> Result<(), String> {
     bench("reconcile", arguments)
 }
 
-/// What a small sync costs after many replicas have written.
+/// What a small sync costs after many replicas have written; `--instructions` counts those instead of the time.
 pub fn writers(arguments: &[String]) -> Result<(), String> {
-    bench("writers", arguments)
+    if arguments == ["--instructions"] { instructions() } else { bench("writers", arguments) }
+}
+
+/// The worlds of which the instructions are counted: the plain one, then what the others differ in.
+const WORLDS: [&[&str]; 5] = [
+    &["--writers", "2"],
+    &["--writers", "10000"],
+    &["--writers", "10000", "--documents", "50"],
+    &["--documents", "100000", "--changes", "100000"],
+    &["--peers", "10000"],
+];
+
+/// Instructions of one sync in each world, by callgrind.
+fn instructions() -> Result<(), String> {
+    // The first rounds are not measured by time; callgrind counts them all.
+    const ROUNDS: u64 = 40 + 10;
+    const RUNNER: &str = "target.'cfg(all())'.runner=['valgrind', '--tool=callgrind', '--collect-atstart=no', \
+                          '--toggle-collect=*measured_sync*', '--callgrind-out-file=/dev/null']";
+    let manifest = root().join("bench").join("Cargo.toml");
+    let mut plain = None;
+    for world in WORLDS {
+        let mut cargo = Command::new("cargo");
+        cargo.args([
+            "run",
+            "--release",
+            "--quiet",
+            "--config",
+            RUNNER,
+            "--bin",
+            "writers",
+            "--manifest-path",
+        ]);
+        cargo.arg(&manifest).args(["--", "--alone", "--rounds", "40"]).args(world);
+        let output = cargo.output().map_err(|error| format!("cargo did not start: {error}"))?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        let counted =
+            told.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse::<u64>().ok());
+        let counted =
+            counted.filter(|_| output.status.success()).ok_or_else(|| format!("valgrind failed:\n{told}"))?;
+        let per_sync = counted / ROUNDS;
+        let plain = *plain.get_or_insert(per_sync);
+        let permille = per_sync * 1000 / plain;
+        println!("{per_sync:>10} {:>4}.{} %  {}", permille / 10, permille % 10, world.join(" "));
+    }
+    Ok(())
 }
 
 fn bench(program: &str, arguments: &[String]) -> Result<(), String> {

@@ -19,7 +19,9 @@ cargo xtask simulate [arguments] a whole network under virtual time; --histories
 cargo xtask kill [arguments]     kill -9 while it commits and syncs; --rounds N --seed N
 cargo xtask reconcile [arguments]
                                  what it costs to find a difference; --cells N --differ N --json
-cargo xtask writers [arguments]  what a small sync costs after many replicas have written; --writers N --json
+cargo xtask writers [arguments]  what a small sync, a commit and an opening cost after many replicas have written;
+                                 --writers N --changes N --documents N --peers N --rounds N --alone --json; or
+                                 --instructions: counted by valgrind
 cargo xtask fuzz [arguments]     every decoder and whole sessions, fed by a fuzzer; --seconds N --workers N --target T --sanitizer S --json;
                                  --seeds: makes fuzz/seeds anew
 cargo xtask powerloss [arguments]

@@ -47,13 +47,13 @@ impl<K: Ord + Clone, C: Chain> Cells<K, C> {
 
     /// Merges one cell: keeps the greater. Calls `changed` with the cell before and after when the new one won.
     pub fn merge_cell(&mut self, key: K, cell: C, changed: &mut dyn FnMut(&K, Option<&C>, &C)) -> bool {
-        let before = self.get(&key);
-        if before.is_some_and(|before| cell.order(before) != Ordering::Greater) {
-            return false;
-        }
-        changed(&key, before, &cell);
-        self.put(key, cell);
-        true
+        self.0.insert_if(key, cell, |key, before, cell| {
+            if before.is_some_and(|before| cell.order(before) != Ordering::Greater) {
+                return false;
+            }
+            changed(key, before, cell);
+            true
+        })
     }
 
     /// Merges many cells; see [`Cells::merge_cell`].

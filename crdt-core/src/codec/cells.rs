@@ -75,10 +75,11 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Every replica that the cells mention.
-    pub(super) fn replicas(&self) -> impl Iterator<Item = ReplicaId> + '_ {
-        let writers = self.cells.iter().filter_map(CellRef::writer);
-        self.changes().map(|change| change.replica()).chain(writers)
+    /// Every replica that the cells mention beside those of their changes: whose mark or tally a change of another one's
+    /// has overcome.
+    pub(super) fn victims(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        let writer = |cell: &CellRef<'_>| cell.writer().filter(|writer| *writer != cell.set_by().replica());
+        self.cells.iter().filter_map(writer)
     }
 
     /// Appends everything but the shape. `changes` are all of the batch or row, in order; `payload`
@@ -196,7 +197,7 @@ pub(super) fn read_cells(
         let change = usize::try_from(index).ok().and_then(|at| changes.get(at));
         change.copied().ok_or(DecodeError::UnknownEntry { what: "change", index })
     };
-    let mut set_by = Vec::new();
+    let mut set_by = Vec::with_capacity(shape.cells.len());
     if shape.one_change {
         if !shape.cells.is_empty() {
             let change = if let [only] = changes { *only } else { change_at(reader)? };

@@ -5,15 +5,19 @@ use alloc::vec::Vec;
 use super::bytes::DecodeError;
 use super::shape::Shape;
 use crate::document::Address;
+use crate::small_map::SmallMap;
 use crate::{Change, Hlc, Name, ReplicaId, Stamp};
 
 /// What one side has mentioned, so that it can be named by a number from then on.
 ///
 /// A batch on its own starts with an empty dictionary; a session keeps one for each direction and starts it anew when it
-/// grows [too large](Dictionary::is_full); a database file keeps one for ever.
+/// grows [too large](Dictionary::is_full); a database file keeps one for ever, and of its replicas only those are
+/// [here](Dictionary::with_replicas_elsewhere) that are in use.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionary {
     replicas: Table<ReplicaId>,
+    /// Where replicas are kept elsewhere, what is known of them here; then `replicas` is not used.
+    elsewhere: Option<Elsewhere>,
     shapes: Table<Shape>,
     /// Of all shapes.
     shape_cells: usize,
@@ -25,6 +29,30 @@ pub struct Dictionary {
     last: Vec<Change>,
     /// What `last` was before this message.
     undo: Vec<(usize, Change)>,
+}
+
+/// Replicas by number, of a dictionary that is kept elsewhere.
+#[derive(Clone, Debug, Default)]
+struct Elsewhere {
+    ids: SmallMap<u64, ReplicaId>,
+    numbers: SmallMap<ReplicaId, u64>,
+    lacking: Lacking,
+}
+
+/// What a row names that a dictionary with replicas elsewhere does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// Numbers of replicas that were read.
+    pub numbers: Vec<u64>,
+    /// Replicas that were to be written.
+    pub replicas: Vec<ReplicaId>,
+}
+
+impl Lacking {
+    /// True when everything was known.
+    pub fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && self.replicas.is_empty()
+    }
 }
 
 /// A new entry, for those who persist a dictionary.
@@ -46,6 +74,44 @@ impl Dictionary {
     /// An empty dictionary.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty dictionary for rows of a database in which too many replicas may have written to have them all at hand.
+    /// What a row needs and is not known is noted; then the row is worth nothing: [take](Dictionary::take_lacking) what
+    /// is lacking, [add](Dictionary::know) it, and read or write the row again. It gives no numbers to replicas itself.
+    pub fn with_replicas_elsewhere() -> Self {
+        Self { elsewhere: Some(Elsewhere::default()), ..Self::default() }
+    }
+
+    /// Says which number a replica has elsewhere.
+    pub fn know(&mut self, number: u64, replica: ReplicaId) {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.ids.insert(number, replica);
+            elsewhere.numbers.insert(replica, number);
+        }
+    }
+
+    /// How many replicas are known that are kept elsewhere.
+    pub fn known(&self) -> usize {
+        self.elsewhere.as_ref().map_or(0, |elsewhere| elsewhere.ids.len())
+    }
+
+    /// Forgets the replicas that are kept elsewhere.
+    pub fn forget_replicas(&mut self) {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            *elsewhere = Elsewhere::default();
+        }
+    }
+
+    /// What was not known since the last call.
+    pub fn take_lacking(&mut self) -> Lacking {
+        self.elsewhere.as_mut().map(|elsewhere| core::mem::take(&mut elsewhere.lacking)).unwrap_or_default()
+    }
+
+    /// Fails when something is lacking.
+    pub(super) fn check_complete(&self) -> Result<(), DecodeError> {
+        let lacking = self.elsewhere.as_ref().and_then(|elsewhere| elsewhere.lacking.numbers.first());
+        lacking.map_or(Ok(()), |number| Err(DecodeError::UnknownEntry { what: "replica", index: *number }))
     }
 
     /// True when a session has to start it anew before the next message.
@@ -92,12 +158,15 @@ impl Dictionary {
     ///
     /// # Errors
     /// [`DecodeError::UnknownEntry`].
-    pub fn replica_numbered(&self, number: u64) -> Result<ReplicaId, DecodeError> {
+    pub fn replica_numbered(&mut self, number: u64) -> Result<ReplicaId, DecodeError> {
         self.replica_at(number)
     }
 
     /// The number of a replica, and whether this is its first mention.
     pub(super) fn replica(&mut self, replica: ReplicaId) -> (u64, bool) {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            return (elsewhere.number_of(replica), false);
+        }
         let numbered = self.replicas.number(&replica);
         if self.last.len() < self.replicas.len() {
             let stamp = Stamp { epoch: 0, hlc: Hlc::from_bits(0), replica };
@@ -108,10 +177,14 @@ impl Dictionary {
 
     /// The number that announces a replica mentioned for the first time.
     pub(super) fn next_replica(&self) -> u64 {
-        self.replicas.len() as u64
+        // Elsewhere is where they are announced.
+        if self.elsewhere.is_some() { u64::MAX } else { self.replicas.len() as u64 }
     }
 
-    pub(super) fn replica_at(&self, number: u64) -> Result<ReplicaId, DecodeError> {
+    pub(super) fn replica_at(&mut self, number: u64) -> Result<ReplicaId, DecodeError> {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            return Ok(elsewhere.replica_at(number));
+        }
         self.replicas.at(number, "replica").copied()
     }
 
@@ -210,6 +283,26 @@ impl Dictionary {
         self.shapes.truncate(mark.shapes);
         self.collections.truncate(mark.collections);
         self.documents.truncate(mark.documents);
+    }
+}
+
+impl Elsewhere {
+    /// Any number, if it is not known.
+    fn number_of(&mut self, replica: ReplicaId) -> u64 {
+        if let Some(number) = self.numbers.get(&replica) {
+            return *number;
+        }
+        self.lacking.replicas.push(replica);
+        0
+    }
+
+    /// Any replica, if it is not known.
+    fn replica_at(&mut self, number: u64) -> ReplicaId {
+        if let Some(replica) = self.ids.get(&number) {
+            return *replica;
+        }
+        self.lacking.numbers.push(number);
+        ReplicaId::from_u64(number)
     }
 }
 

@@ -25,7 +25,7 @@ mod value;
 
 pub use batch::{decode_batch, encode_batch};
 pub use bytes::{DecodeError, Reader, put_bytes, put_signed, put_unsigned};
-pub use dictionary::{Dictionary, DictionaryEntry};
+pub use dictionary::{Dictionary, DictionaryEntry, Lacking};
 pub use refusal::{put_refusal, read_refusal};
 pub use row::{decode_row, encode_row};
 pub use shape::{Form, Shape};

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::batch::numbered;
 use super::bytes::{DecodeError, Reader, put_unsigned};
-use super::cells::{Plan, put_replica, read_cells, read_replica};
+use super::cells::{Plan, read_cells, read_replica};
 use super::dictionary::Dictionary;
 use super::shape::Shape;
 use super::value::{put_payload, read_payload};
@@ -18,7 +18,8 @@ const ELSEWHERE: u8 = 0x3f;
 /// Appends the cells of a document. `elsewhere` says for each register's payload whether the caller keeps it, so that
 /// the row need not.
 ///
-/// What the dictionary gained has to be persisted with the row.
+/// What the dictionary gained has to be persisted with the row; if it [lacks](Dictionary::take_lacking) something, the
+/// row is none.
 pub fn encode_row(
     out: &mut Vec<u8>,
     dictionary: &mut Dictionary,
@@ -26,18 +27,18 @@ pub fn encode_row(
     elsewhere: &dyn Fn(&Path, &Payload) -> bool,
 ) {
     let plan = Plan::new(document);
-    // Numbered before anything is written, so that no row announces an entry: the dictionary has them all.
-    plan.replicas().for_each(|replica| {
-        dictionary.replica(replica);
-    });
     let changes = numbered(&mut plan.changes());
     put_unsigned(out, changes.len() as u64);
     for change in &changes {
-        put_replica(out, dictionary, change.replica());
+        // No row announces an entry, whether it is new or not: the dictionary has them all.
+        put_unsigned(out, dictionary.replica(change.replica()).0);
         put_unsigned(out, change.counter);
         put_unsigned(out, change.stamp.hlc.to_bits().rotate_left(48));
         put_unsigned(out, change.stamp.epoch.into());
     }
+    plan.victims().for_each(|replica| {
+        dictionary.replica(replica);
+    });
     // 0: written out here. A batch says that with the number after the next, but which one that is depends on when it is
     // read, and rows are read when the dictionary has grown.
     if let Some((number, _)) = dictionary.shape(&plan.shape) {
@@ -58,7 +59,8 @@ pub fn encode_row(
 /// Reads a row; `elsewhere` gives the payload that the caller keeps for a path.
 ///
 /// # Errors
-/// [`DecodeError`] for anything that [`encode_row`] does not write, also when the caller has no payload for a path.
+/// [`DecodeError`] for anything that [`encode_row`] does not write, also when the caller has no payload for a path, and
+/// when the dictionary [lacks](Dictionary::take_lacking) something.
 pub fn decode_row(
     bytes: &[u8],
     dictionary: &mut Dictionary,
@@ -90,5 +92,6 @@ pub fn decode_row(
         read_payload(reader, limits)
     })?;
     reader.finish()?;
+    dictionary.check_complete()?;
     Ok(document)
 }

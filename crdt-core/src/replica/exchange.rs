@@ -7,9 +7,9 @@ use super::loading::{self, Serves};
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::{may_be_refused, vouched_for};
-use super::runs::{Runs, Trail};
-use super::scoped::Subscription;
-use super::{Replica, contact, transact, undo};
+use super::runs::{Memory, Runs, Trail};
+use super::scoped::{Asked, Subscription};
+use super::{Replica, contact, runs, scoped, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crate::document::{Address, Document};
 use crate::event::{ChangeEvent, Origin};
@@ -77,6 +77,21 @@ pub struct Checkpoint {
     pub scope: u64,
     /// The number that the session [began](Replica::begin_session) with; 0 for what comes from no session.
     pub session: u64,
+}
+
+/// What a store knows of a peer when a session with it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// The head.
+    pub head: Head,
+    /// What is remembered of the peer.
+    pub record: Option<PeerRecord>,
+    /// What to ask it for.
+    pub asked: Asked,
+    /// The last transaction of the replica under which it writes that was seen with all before it; 0 for none.
+    pub seen: u64,
+    /// What the peer is told of itself, to hold against what it knows.
+    pub memory: Memory,
 }
 
 /// Changes of a peer that were refused, and what is held instead.
@@ -265,15 +280,27 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Begins a session with a peer: forgets what was put aside for it, because it will be sent again, and ends any other
-    /// session with it, so that what two of them put aside does not mix.
+    /// Begins a session with a peer that writes under this id, and lets us read what it numbers as `rights`: forgets what was put aside for it, because it will be sent
+    /// again, and ends any other session with it, so that what two of them put aside does not mix. Says what is known of
+    /// the peer: all that a session asks before it says what it wants, from one state.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn begin_session(&mut self, peer: Life, session: u64) -> Result<(), StoreError> {
+    pub fn begin_session(
+        &mut self,
+        peer: Life,
+        replica: ReplicaId,
+        rights: u64,
+        session: u64,
+    ) -> Result<Acquaintance, StoreError> {
         transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            let (head, record) = (store.head()?, store.peer(peer)?);
+            let seen = super::seen_of(store, &head, replica)?;
+            let memory = runs::remembered(store, peer, record.as_ref())?;
+            let asked = scoped::asked(store, record.as_ref(), rights)?;
             store.clear_staged(peer)?;
-            store.set_note(&session_key(peer), Some(&session.to_be_bytes()))
+            store.set_note(&session_key(peer), Some(&session.to_be_bytes()))?;
+            Ok(Acquaintance { head, record, asked, seen, memory })
         })
     }
 

@@ -50,7 +50,8 @@ mod undo;
 pub use clocks::{ParkReason, ParkedChange};
 pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
 pub use exchange::{
-    Applied, ApplyError, Arrival, Checkpoint, Difference, Judgement, Position, Refusals, RunPart, Window,
+    Acquaintance, Applied, ApplyError, Arrival, Checkpoint, Difference, Judgement, Position, Refusals,
+    RunPart, Window,
 };
 pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
 pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
@@ -203,7 +204,7 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`StoreError`].
     pub fn head(&mut self) -> Result<Head, StoreError> {
-        transact(&mut self.store, Access::Read, Durability::Visible, Store::head)
+        self.store.present_head()
     }
 
     /// Commits what the closure edits, all or nothing, as one dot. A closure that fails or panics leaves no trace.
@@ -400,12 +401,7 @@ impl<S: Store> Replica<S> {
     pub fn seen_of(&mut self, replica: ReplicaId) -> Result<u64, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
             let head = store.head()?;
-            if head.replica == replica {
-                return Ok(head.counter);
-            }
-            let mut seen = alloc::vec![Dot::new(replica, store.context_of(replica)?)];
-            reject::vouched_for(store, &mut seen)?;
-            Ok(seen.first().map_or(0, |dot| dot.counter))
+            seen_of(store, &head, replica)
         })
     }
 
@@ -439,6 +435,16 @@ impl<S: Store> Replica<S> {
     pub fn take_events(&mut self) -> Vec<ChangeEvent> {
         self.events.as_mut().map(Events::take).unwrap_or_default()
     }
+}
+
+/// See [`Replica::seen_of`].
+fn seen_of<S: Store>(store: &mut S, head: &Head, replica: ReplicaId) -> Result<u64, StoreError> {
+    if head.replica == replica {
+        return Ok(head.counter);
+    }
+    let mut seen = alloc::vec![Dot::new(replica, store.context_of(replica)?)];
+    reject::vouched_for(store, &mut seen)?;
+    Ok(seen.first().map_or(0, |dot| dot.counter))
 }
 
 /// Goes on under a new id and life, within a transaction; see [`Replica::renew_identity`].

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use super::refuse::damaged;
 use super::{Replica, contact, loading, totals, transact};
 use crate::codec::{DecodeError, Reader, put_unsigned};
-use crate::store::{Access, Durability, Head, Life, Store, StoreError};
+use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 
 const NOTE: &[u8] = b"runs";
 
@@ -296,6 +296,18 @@ pub(super) fn start_again<S: Store>(store: &mut S, head: &Head) -> Result<(), St
     runs.put(store)
 }
 
+/// See [`Replica::remembered`]; `record` is that of the life.
+pub(super) fn remembered<S: Store>(
+    store: &mut S,
+    life: Life,
+    record: Option<&PeerRecord>,
+) -> Result<Memory, StoreError> {
+    let trail = contact::Contact::of(store, life)?.trail;
+    let (claimed, cursor) = record.map_or((0, 0), |peer| (peer.claimed, peer.cursor));
+    let cursor = cursor.max(loading::reached(store, life)?);
+    Ok(Memory { trail, claimed, cursor })
+}
+
 /// A durable peer has acknowledged everything up to a position.
 pub(super) fn confirm<S: Store>(store: &mut S, sequence: u64) -> Result<(), StoreError> {
     let mut runs = Runs::of(store)?;
@@ -336,10 +348,8 @@ impl<S: Store> Replica<S> {
     /// [`StoreError`].
     pub fn remembered(&mut self, life: Life) -> Result<Memory, StoreError> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let trail = contact::Contact::of(store, life)?.trail;
-            let (claimed, cursor) = store.peer(life)?.map_or((0, 0), |peer| (peer.claimed, peer.cursor));
-            let cursor = cursor.max(loading::reached(store, life)?);
-            Ok(Memory { trail, claimed, cursor })
+            let record = store.peer(life)?;
+            remembered(store, life, record.as_ref())
         })
     }
 

@@ -167,36 +167,6 @@ impl<S: Store> Replica<S> {
         transact(&mut self.store, Access::Read, Durability::Visible, |store| Subscription::read(store))
     }
 
-    /// What to ask a peer for that lets us read what it numbers so.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn asks(&mut self, peer: Life, rights: u64) -> Result<Asked, StoreError> {
-        let asked = transact(&mut self.store, Access::Read, Durability::Visible, |store| {
-            let subscription = Subscription::read(store)?;
-            let number = subscription.scope.number(rights);
-            let (mut cursor, mut known) = (0, None);
-            if let Some(peer) = store.peer(peer)?.filter(|peer| peer.cursor > 0) {
-                let (of_rights, of_scope) = cursor_scope(store, peer.scope)?;
-                if peer.scope == number {
-                    cursor = peer.cursor;
-                } else if of_rights == rights && !of_scope.is_nothing() {
-                    (cursor, known) = (peer.cursor, Some(of_scope));
-                }
-            }
-            let loading = loading::serves(store)?.loading;
-            Ok::<_, StoreError>(Asked { subscription, number, cursor, known, loading })
-        })?;
-        if asked.number != rights {
-            let mut note = rights.to_be_bytes().to_vec();
-            note.extend_from_slice(&asked.subscription.scope.encode());
-            transact(&mut self.store, Access::Write, Durability::Visible, |store| {
-                store.set_note(&number_key(asked.number), Some(&note))
-            })?;
-        }
-        Ok(asked)
-    }
-
     /// A durable peer that keeps all of a scope has acknowledged everything in it up to a position of our change order, in a
     /// session that began under this generation of our subscription: evicts what is outside our own scope and in that one.
     /// Tells how many documents went.
@@ -262,7 +232,10 @@ impl<S: Store> Replica<S> {
     /// # Errors
     /// [`StoreError`].
     pub fn scope_number(&mut self, peer: Life) -> Result<u64, StoreError> {
-        Ok(self.asks(peer, 0)?.number)
+        transact(&mut self.store, Access::Write, Durability::Visible, |store| {
+            let record = store.peer(peer)?;
+            Ok(asked(store, record.as_ref(), 0)?.number)
+        })
     }
 
     /// Whether there are documents outside the scope that wait to be evicted. Right after a narrowing: whether there may be.
@@ -412,6 +385,32 @@ fn trim_cursors<S: Store>(store: &mut S, scope: &Scope) -> Result<(), StoreError
         last = key;
     }
     Ok(())
+}
+
+/// What to ask of a peer: within the transaction that begins a session with it.
+pub(super) fn asked<S: Store>(
+    store: &mut S,
+    peer: Option<&PeerRecord>,
+    rights: u64,
+) -> Result<Asked, StoreError> {
+    let subscription = Subscription::read(store)?;
+    let number = subscription.scope.number(rights);
+    let (mut cursor, mut known) = (0, None);
+    if let Some(peer) = peer.filter(|peer| peer.cursor > 0) {
+        let (of_rights, of_scope) = cursor_scope(store, peer.scope)?;
+        if peer.scope == number {
+            cursor = peer.cursor;
+        } else if of_rights == rights && !of_scope.is_nothing() {
+            (cursor, known) = (peer.cursor, Some(of_scope));
+        }
+    }
+    if number != rights {
+        let mut note = rights.to_be_bytes().to_vec();
+        note.extend_from_slice(&subscription.scope.encode());
+        store.set_note(&number_key(number), Some(&note))?;
+    }
+    let loading = loading::serves(store)?.loading;
+    Ok(Asked { subscription, number, cursor, known, loading })
 }
 
 /// What a cursor stands for that is kept under a number: what the peer let us read, and our scope.

@@ -23,6 +23,8 @@ use crate::seal::{Opened, Seal};
 /// The other side.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// Ours, and so its.
+    namespace: Namespace,
     /// What it said of itself; but its life is the name under which it is remembered.
     pub(super) hello: Hello,
     /// Its life as it said it.
@@ -58,6 +60,7 @@ impl Peer {
         let mut greeting = Seal::of_greeting(namespace);
         greeting.accept();
         Self {
+            namespace: *namespace,
             sends: Seal::of_session(namespace, our_nonce, hello.nonce),
             receives: Seal::of_session(namespace, hello.nonce, our_nonce),
             root: hello.root,
@@ -80,12 +83,7 @@ impl Peer {
 
     /// Looks whether a message belongs to the greeting, which has seals of its own. Held against the session's seal, a
     /// repeated hello would once in a while look like a message from further on.
-    pub(super) fn greeted(
-        &self,
-        namespace: &Namespace,
-        our_hello: &[u8],
-        message: &[u8],
-    ) -> Result<Greeted, SessionError> {
+    pub(super) fn greeted(&self, our_hello: &[u8], message: &[u8]) -> Result<Greeted, SessionError> {
         if message == self.hello_message || self.proof_message.as_deref() == Some(message) {
             return Ok(Greeted::Repeated);
         }
@@ -101,7 +99,7 @@ impl Peer {
         };
         match Message::decode(body)? {
             Message::Proof(proof)
-                if door::is_proven(namespace, &self.hello_message, our_hello, &proof.mac) =>
+                if door::is_proven(&self.namespace, &self.hello_message, our_hello, &proof.mac) =>
             {
                 Ok(Greeted::Proven(proof))
             }

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crdt_core::codec::{DecodeError, Dictionary, Reader, decode_batch};
 use crdt_core::{
-    Address, Applied, Arrival, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading, Replica, Store,
-    Withdrawal,
+    Acquaintance, Address, Applied, Arrival, Asked, Document, Dot, FirstSync, Judgement, Limits, Loading,
+    Replica, Store, Withdrawal,
 };
 
 use super::status::SessionError;
@@ -69,16 +69,14 @@ impl Inbound {
         scope: u64,
         session: u64,
     ) -> Result<Want, SessionError> {
-        let head = replica.head()?;
-        let asked = replica.asks(hello.life, scope)?;
+        let known = replica.begin_session(hello.life, hello.replica, scope, session)?;
+        let Acquaintance { head, record: peer, asked, seen, memory } = known;
         let (scope, whole) = (asked.number, asked.subscription.scope.is_everything() && !asked.loading);
         self.scope = scope;
         // A cursor beyond the peer's head is one into a history that the peer has lost.
         self.cursor = if asked.cursor <= hello.sequence { asked.cursor } else { 0 };
-        let peer = replica.peer(hello.life)?;
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
-        self.peer_counter = replica.seen_of(hello.replica)?.max(claimed);
-        replica.begin_session(hello.life, session)?;
+        self.peer_counter = seen.max(claimed);
         self.session = session;
         self.asked = Some(asked);
         let new = self.cursor == 0 && hello.sequence > 0 && !self.peer_may.write_judged;
@@ -94,7 +92,6 @@ impl Inbound {
             && hello.sequence > 0
             && head.sequence > 0;
         let by = if reconciles { By::Reconciling } else { By::Cursor };
-        let memory = replica.remembered(hello.life)?;
         Ok(Want { cursor: self.cursor, seen_of_you: self.peer_counter, memory, by })
     }
 

@@ -369,8 +369,7 @@ impl Session {
         now_ms: u64,
     ) -> Result<bool, SessionError> {
         let peer = self.peer.as_mut().expect("checked by the caller");
-        let namespace = replica.head()?.namespace;
-        match peer.greeted(&namespace, self.hello.as_deref().unwrap_or_default(), message)? {
+        match peer.greeted(self.hello.as_deref().unwrap_or_default(), message)? {
             Greeted::Repeated => return Ok(false),
             Greeted::Proven(proof) => {
                 self.proven(replica, message, proof.guarded, now_ms)?;

@@ -33,6 +33,8 @@ pub struct Sight {
     pub withheld: Vec<usize>,
     /// The dots under which it has each transaction. There is more than one for what was issued again after it had left.
     pub names: Vec<(usize, Name)>,
+    /// The same, of those with the stamp of a later epoch.
+    pub later_names: Vec<(usize, Name)>,
     /// The least of what its clock says, of what the device believes the time to be because others say so, and of the true
     /// time. Others can be wrong, and a clock that was put right while nobody asked it looks like one that went on; so what
     /// it believes is looked at in the end, when all have met whose clocks are right.
@@ -83,7 +85,7 @@ pub struct Checker {
 
 struct Transaction {
     author: usize,
-    replica: ReplicaId,
+    name: Name,
     stamp: Stamp,
     docs: Vec<Doc>,
     /// Those of them that it deletes.
@@ -251,7 +253,7 @@ impl Checker {
         let past = watched.shown.clone();
         self.transactions.push(Transaction {
             author: at,
-            replica: report.dot.0,
+            name: report.dot,
             stamp: report.stamp,
             docs,
             deletes,
@@ -291,8 +293,11 @@ impl Checker {
         }
         self.check_claims(at, sight, &has)?;
         let watched = &mut self.devices[at];
-        self.forks.take_names(at, (&watched.names, &sight.names), &self.transactions)?;
-        watched.names.clone_from(&sight.names);
+        // What the library wrote again in a later epoch may stand for several transactions; what was committed in one does not.
+        let own = sight.later_names.iter().filter(|(number, name)| self.transactions[*number].name == *name);
+        let names: Vec<_> = sight.names.iter().chain(own).copied().collect();
+        self.forks.take_names(at, (&watched.names, &names), &self.transactions)?;
+        watched.names = names;
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
@@ -497,7 +502,7 @@ impl Checker {
             self.forks.any = true;
             self.forks.ids.insert(id);
             let since = self.transactions.iter().enumerate();
-            let since = since.filter(|(number, one)| one.replica == id && !copy.contains(*number));
+            let since = since.filter(|(number, one)| one.name.0 == id && !copy.contains(*number));
             self.forks.docs.extend(since.flat_map(|(_, one)| &one.docs));
         }
         let watched = &mut self.devices[at];
