@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use crate::document::{Address, Document, DocumentId};
 use crate::small_map::SmallMap;
-use crate::store::{Access, Durability, Head, Life, LogRecord, Note, PeerRecord, Store, StoreError};
+use crate::store::{
+    Access, Durability, Head, Life, LogRecord, Note, PARKED_NOTES, PeerRecord, Store, StoreError,
+};
 use crate::{Collection, Dot, Name, ReplicaId, VersionVector};
 
 /// Keeps everything in memory. It has no durability: a process that ends takes it along, so the embedding layer draws a
@@ -23,6 +25,8 @@ pub struct MemoryStore {
     replaced: Vec<(Key, Option<Row>)>,
     /// The last number that was given to a document.
     numbered: u64,
+    /// Whether anything is parked; unknown until it is asked.
+    has_parked: Option<bool>,
 }
 
 /// What a row is found by. Rows of a kind lie together, in order.
@@ -57,7 +61,15 @@ enum Row {
 impl MemoryStore {
     /// An empty store.
     pub const fn new(head: Head) -> Self {
-        Self { head, log: Vec::new(), rows: SmallMap::new(), before: None, replaced: Vec::new(), numbered: 0 }
+        Self {
+            head,
+            log: Vec::new(),
+            rows: SmallMap::new(),
+            before: None,
+            replaced: Vec::new(),
+            numbered: 0,
+            has_parked: None,
+        }
     }
 
     fn put(&mut self, key: Key, row: Row) {
@@ -118,6 +130,7 @@ impl Store for MemoryStore {
 
     fn rollback(&mut self) {
         let Some((head, steps)) = self.before.take() else { return };
+        self.has_parked = None;
         self.head = head;
         self.log.truncate(steps);
         while let Some((key, before)) = self.replaced.pop() {
@@ -308,12 +321,24 @@ impl Store for MemoryStore {
     }
 
     fn set_note(&mut self, key: &[u8], note: Option<&[u8]>) -> Result<(), StoreError> {
+        if key.starts_with(PARKED_NOTES) {
+            self.has_parked = None;
+        }
         let key = Key::Note(key.to_vec());
         match note {
             Some(note) => self.put(key, Row::Bytes(note.to_vec())),
             None => self.remove(key),
         }
         Ok(())
+    }
+
+    fn has_parked(&mut self) -> Result<bool, StoreError> {
+        if let Some(known) = self.has_parked {
+            return Ok(known);
+        }
+        let any = !self.notes_after(PARKED_NOTES, &[], 1)?.is_empty();
+        self.has_parked = Some(any);
+        Ok(any)
     }
 
     fn notes_after(&mut self, prefix: &[u8], after: &[u8], limit: usize) -> Result<Vec<Note>, StoreError> {

@@ -44,12 +44,17 @@ struct Opened {
 pub(crate) struct Written {
     pub(crate) address: Address,
     pub(crate) before: Arc<Document>,
-    pub(crate) delta: Document,
-    /// What the edits made of what the document shows; the merge of the delta has to come to the same.
-    /// `None` for what is not the outcome of edits.
-    pub(crate) after: Option<Document>,
-    /// What was before is not stored: it is what was counted in a document that is not there.
-    pub(crate) restored: bool,
+    pub(crate) outcome: Outcome,
+}
+
+/// What became of a document.
+pub(crate) enum Outcome {
+    /// It is this now. What was written are the cells that bear the transaction's dot.
+    Edited(Document),
+    /// This has to be merged into it.
+    Delta(Document),
+    /// The same; and what was before is not stored: it is what was counted in a document that is not there.
+    Restored(Document),
 }
 
 /// A document that a transaction cannot open. Nothing was changed; the transaction can go on.
@@ -93,7 +98,7 @@ impl<'r> Transaction<'r> {
             LimitExceeded::check("documents of a transaction", open + 1, limit)?;
             let before = self.before(&address)?;
             let (shown, parked) = shown(self.store, &address, &before)?;
-            let working = Working { state: (*shown).clone(), delta: Document::new() };
+            let working = Working { state: (*shown).clone(), is_edited: false };
             self.documents.insert(address.clone(), Opened { before, hides: parked.is_some(), working });
         }
         // It is there by now.
@@ -154,20 +159,26 @@ impl<'r> Transaction<'r> {
     /// [`ClockError`].
     pub(crate) fn finish(self) -> Result<(Change, Vec<Written>), ClockError> {
         let (began, mut change, restored) = (self.began, self.change, self.restored);
+        let written_into = |state: &Document| state.select(|dot| dot == began.dot());
         for (_, Opened { before, working, .. }) in self.documents.iter().filter(|(_, opened)| opened.hides) {
             let mut parked = Ok(());
-            working.delta.clone().merge_observed((**before).clone(), &mut |_, written, winner| {
+            written_into(&working.state).merge_observed((**before).clone(), &mut |_, written, winner| {
                 if written.is_some() && parked.is_ok() {
                     parked = change.exceed_by_epoch(&winner.greatest_stamp());
                 }
             });
             parked?;
         }
-        let written = self.documents.into_iter().filter(|(_, opened)| !opened.working.delta.is_empty());
-        let written = written.map(|(address, Opened { before, working, .. })| {
-            let Working { state, delta } = working.finish(&began, &change);
-            let restored = restored.contains_key(&address);
-            Written { address, before, delta, after: Some(state), restored }
+        let written = self.documents.into_iter().filter(|(_, opened)| opened.working.is_edited);
+        let written = written.map(|(address, Opened { before, hides, working })| {
+            let state = working.finish(&began, &change).state;
+            let outcome = match (restored.contains_key(&address), hides) {
+                (true, _) => Outcome::Restored(written_into(&state)),
+                // What is shown, and was edited, is less than the state.
+                (_, true) => Outcome::Delta(written_into(&state)),
+                _ => Outcome::Edited(state),
+            };
+            Written { address, before, outcome }
         });
         Ok((change, written.collect()))
     }

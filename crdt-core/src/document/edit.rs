@@ -1,10 +1,11 @@
 //! [`DocumentMut`]: local edits of one document or nested map within a transaction.
 //!
 //! Every edit goes the same way: see what is shown, stop if the edit would change nothing, clear what lies beneath a
-//! container that is seen dead (a *re-create*), touch the enclosing containers, write. What is written is merged into
-//! the transaction's own copy of the document and collected in its delta, so later steps observe earlier ones.
+//! container that is seen dead (a *re-create*), touch the enclosing containers, write. All of it goes into the transaction's
+//! own copy of the document, so later steps observe earlier ones. Every cell that is written bears the transaction's dot: so
+//! what was written, the delta, can be told from what was there before.
 
-use crate::cells::Chain as _;
+use crate::cells::{Chain as _, Written};
 use crate::document::{Document, DocumentId, Field, Map, MapView, Path, Payload};
 use crate::limits::{LimitExceeded, Limits};
 use crate::types::CounterOverflow;
@@ -46,11 +47,13 @@ pub enum EditError {
     Clock(#[from] ClockError),
 }
 
-/// One document within a transaction: what it is now, and what the transaction wrote into it.
+/// One document within a transaction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Working {
+    /// What it is now.
     pub(crate) state: Document,
-    pub(crate) delta: Document,
+    /// Something was written into it.
+    pub(crate) is_edited: bool,
 }
 
 impl Working {
@@ -58,7 +61,6 @@ impl Working {
     pub(crate) fn finish(mut self, began: &Change, change: &Change) -> Self {
         if began != change {
             self.state.restamp(change);
-            self.delta.restamp(change);
         }
         self
     }
@@ -159,13 +161,11 @@ impl DocumentMut<'_> {
         }
         if has_elements || is_on || has_counted || is_map {
             self.apply(&field, |state, change| {
-                let mut delta = Field::default();
-                let (from, to) = (state.others_mut(), delta.others_mut());
-                to.elements = from.elements.clear(change);
-                to.flag = from.flag.disable(change);
-                to.counter = from.counter.reset(change);
-                to.map.presence = from.map.presence.disable(change);
-                Ok(delta)
+                let kinds = state.others_mut();
+                kinds.elements.clear(change);
+                kinds.flag.disable(change);
+                kinds.counter.reset(change);
+                kinds.map.presence.disable(change);
             })?;
         }
         Ok(())
@@ -197,12 +197,7 @@ impl DocumentMut<'_> {
             before.merge(hidden.clone());
         }
         let counted = before.add(*self.change, step)?;
-        self.apply(&field, |state, _| {
-            let mut delta = Field::default();
-            state.others_mut().counter.tallies.put_all(counted.tallies.clone());
-            delta.others_mut().counter = counted;
-            Ok(delta)
-        })
+        self.apply(&field, |state, _| state.others_mut().counter.tallies.put_all(counted.tallies))
     }
 
     /// Starts a counter again from 0. Steps made elsewhere at the same time still count.
@@ -219,9 +214,7 @@ impl DocumentMut<'_> {
             return Ok(());
         }
         self.apply(&field, |state, change| {
-            let mut delta = Field::default();
-            delta.others_mut().counter = state.others_mut().counter.reset(change);
-            Ok(delta)
+            state.others_mut().counter.reset(change);
         })
     }
 
@@ -239,9 +232,7 @@ impl DocumentMut<'_> {
             return Ok(());
         }
         self.apply(&field, |state, change| {
-            let mut delta = Field::default();
-            delta.others_mut().elements = state.others_mut().elements.add(change, element);
-            Ok(delta)
+            state.others_mut().elements.add(change, element);
         })
     }
 
@@ -263,9 +254,7 @@ impl DocumentMut<'_> {
             return Ok(());
         }
         self.apply(&field, |state, change| {
-            let mut delta = Field::default();
-            delta.others_mut().elements = state.others_mut().elements.remove(change, &element);
-            Ok(delta)
+            state.others_mut().elements.remove(change, &element);
         })
     }
 
@@ -277,9 +266,7 @@ impl DocumentMut<'_> {
         let field = field.into();
         self.expect(&field, "switched on", |t| matches!(t, FieldType::Flag))?;
         self.apply(&field, |state, change| {
-            let mut delta = Field::default();
-            delta.others_mut().flag = state.others_mut().flag.enable(change);
-            Ok(delta)
+            state.others_mut().flag.enable(change);
         })
     }
 
@@ -294,9 +281,7 @@ impl DocumentMut<'_> {
             return Ok(());
         }
         self.apply(&field, |state, change| {
-            let mut delta = Field::default();
-            delta.others_mut().flag = state.others_mut().flag.disable(change);
-            Ok(delta)
+            state.others_mut().flag.disable(change);
         })
     }
 
@@ -305,14 +290,15 @@ impl DocumentMut<'_> {
     ///
     /// Called on a nested map it deletes the document all the same; [`DocumentMut::remove`] removes a map.
     pub fn delete(&mut self) {
-        let Working { state, delta } = &mut *self.working;
+        let Working { state, is_edited } = &mut *self.working;
         if !state.is_alive(self.collection.deletes_win()) {
             return;
         }
-        delta.root.presence.cells.put_all(state.root.presence.disable(*self.change).cells);
+        state.root.presence.disable(*self.change);
         if self.collection.deletes_win() {
-            delta.deletion.cells.put_all(state.deletion.enable(*self.change).cells);
+            state.deletion.enable(*self.change);
         }
+        *is_edited = true;
     }
 
     /// Deletes the document and closes all its fields now, for privacy. An edit made elsewhere at the same time then
@@ -323,8 +309,8 @@ impl DocumentMut<'_> {
     pub fn erase(&mut self) -> Result<(), EditError> {
         self.exceed_fields_of(0)?;
         self.delete();
-        let Working { state, delta } = &mut *self.working;
-        delta.root.put_all(state.root.clear_fields(*self.change));
+        let Working { state, is_edited } = &mut *self.working;
+        *is_edited |= !state.root.clear_fields(*self.change).is_empty();
         Ok(())
     }
 
@@ -348,17 +334,15 @@ impl DocumentMut<'_> {
         let raised = self.exceed_register(field).map_err(EditError::from);
         let written = raised.and_then(|()| {
             self.apply(field, |state, change| {
-                let mut delta = Field::default();
                 if siblings {
-                    delta.register = state.register.close(change);
-                    delta.others_mut().siblings = state.others_mut().siblings.write(change, payload);
+                    state.register.close(change);
+                    state.others_mut().siblings.write(change, payload);
                 } else {
                     if state.siblings().is_some_and(|siblings| !siblings.is_empty()) {
-                        delta.others_mut().siblings = state.others_mut().siblings.clear(change);
+                        state.others_mut().siblings.clear(change);
                     }
-                    delta.register = state.register.write(change, payload);
+                    state.register.cell = Some(Written::Open { by: change, content: payload });
                 }
-                Ok(delta)
             })
         });
         if written.is_err() {
@@ -367,49 +351,31 @@ impl DocumentMut<'_> {
         written
     }
 
-    /// Prepares the enclosing containers, then writes: `step` changes the field's state and returns what it wrote.
-    fn apply(
-        &mut self,
-        field: &Name,
-        step: impl FnOnce(&mut Field, Change) -> Result<Field, EditError>,
-    ) -> Result<(), EditError> {
+    /// Prepares the enclosing containers, then writes.
+    fn apply(&mut self, field: &Name, step: impl FnOnce(&mut Field, Change)) -> Result<(), EditError> {
         self.prepare()?;
-        let change = *self.change;
-        let written = step(self.state_of(field), change)?;
-        self.note(field, written);
+        step(self.working.state.root.descend_mut(&self.path).field_mut(field), *self.change);
         Ok(())
-    }
-
-    fn state_of(&mut self, field: &Name) -> &mut Field {
-        self.working.state.root.descend_mut(&self.path).field_mut(field)
-    }
-
-    /// Notes what was written in the delta.
-    fn note(&mut self, field: &Name, written: Field) {
-        self.working.delta.root.descend_mut(&self.path).field_mut(field).put_all(written);
     }
 
     /// Clears what lies beneath the outermost container that is seen dead, then touches all containers.
     fn prepare(&mut self) -> Result<(), EditError> {
         if let Some(dead) = self.outermost_dead() {
             self.exceed_fields_of(dead)?;
-            let Working { state, delta } = &mut *self.working;
+            let state = &mut self.working.state;
             if dead == 0 {
-                delta.deletion.cells.put_all(state.deletion.disable(*self.change).cells);
+                state.deletion.disable(*self.change);
             }
             let path = &self.path[..dead];
             if state.root.descend(path).is_some() {
-                let cleared = state.root.descend_mut(path).clear_fields(*self.change);
-                if !cleared.is_empty() {
-                    delta.root.descend_mut(path).put_all(cleared);
-                }
+                state.root.descend_mut(path).clear_fields(*self.change);
             }
         }
-        let Working { state, delta } = &mut *self.working;
+        let Working { state, is_edited } = &mut *self.working;
         for depth in 0..=self.path.len() {
-            let path = &self.path[..depth];
-            touch(&mut state.root.descend_mut(path).presence, &mut delta.root, path, *self.change);
+            touch(&mut state.root.descend_mut(&self.path[..depth]).presence, *self.change);
         }
+        *is_edited = true;
         Ok(())
     }
 
@@ -480,11 +446,9 @@ impl<'a> MapView<'a> {
 }
 
 /// Sets the own presence mark of a container, also when it is live already; once per transaction.
-fn touch(presence: &mut Flag, delta: &mut Map, path: &[Name], change: Change) {
+fn touch(presence: &mut Flag, change: Change) {
     let own = presence.cells.get(&change.replica());
-    if own.is_some_and(|mark| mark.is_live() && mark.set_by().dot() == change.dot()) {
-        return;
+    if !own.is_some_and(|mark| mark.is_live() && mark.set_by().dot() == change.dot()) {
+        presence.enable(change);
     }
-    let touched = presence.enable(change);
-    delta.descend_mut(path).presence.cells.put_all(touched.cells);
 }

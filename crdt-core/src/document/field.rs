@@ -98,22 +98,6 @@ impl Field {
         siblings.chain(written).max()
     }
 
-    /// Takes over the writes of a later step of the same transaction.
-    pub(crate) fn put_all(&mut self, later: Self) {
-        if later.register.cell.is_some() {
-            self.register = later.register;
-        }
-        if let Some(later) = later.more {
-            let more = self.others_mut();
-            more.siblings.cells.put_all(later.siblings.cells);
-            more.elements.cells.put_all(later.elements.cells);
-            more.flag.cells.put_all(later.flag.cells);
-            more.counter.tallies.put_all(later.counter.tallies);
-            more.counter.bases.put_all(later.counter.bases);
-            more.map.put_all(later.map);
-        }
-    }
-
     /// Closes every leaf seen here and below: what a re-create does before it touches. Returns the delta.
     pub(crate) fn clear(&mut self, change: Change) -> Self {
         let mut delta = Self { register: self.register.close(change), more: None };
@@ -192,6 +176,27 @@ impl Field {
         more.counter.tallies.iter().for_each(|(w, cell)| visit(path, CellRef::Tally(*w, cell)));
         more.counter.bases.iter().for_each(|(w, cell)| visit(path, CellRef::Base(*w, cell)));
         more.map.visit(path, visit);
+    }
+
+    /// The cell of the same key as one that is not a presence or deletion mark, if there is one.
+    pub(crate) fn cell_like<'a>(&'a self, cell: &CellRef<'_>) -> Option<CellRef<'a>> {
+        if let CellRef::Register(_) = cell {
+            return self.register.cell.as_ref().map(CellRef::Register);
+        }
+        let more = self.more.as_ref()?;
+        Some(match cell {
+            CellRef::Sibling(w, _) => CellRef::Sibling(*w, more.siblings.cells.get(w)?),
+            CellRef::Element(element, w, _) => {
+                let key = ((*element).clone(), *w);
+                let ((element, w), mark) =
+                    more.elements.cells.iter_from(&key).next().filter(|(found, _)| **found == key)?;
+                CellRef::Element(element, *w, mark)
+            }
+            CellRef::Flag(w, _) => CellRef::Flag(*w, more.flag.cells.get(w)?),
+            CellRef::Tally(w, _) => CellRef::Tally(*w, more.counter.tallies.get(w)?),
+            CellRef::Base(w, _) => CellRef::Base(*w, more.counter.bases.get(w)?),
+            CellRef::Register(_) | CellRef::Presence(..) | CellRef::Deletion(..) => return None,
+        })
     }
 
     /// Merges one cell that is not a presence or deletion mark.

@@ -82,13 +82,6 @@ impl Map {
         path.iter().try_fold(self, |map, name| map.field(name)?.map())
     }
 
-    pub(crate) fn put_all(&mut self, later: Self) {
-        self.presence.cells.put_all(later.presence.cells);
-        for (name, field) in later.fields {
-            self.field_mut(&name).put_all(field);
-        }
-    }
-
     /// Closes every leaf seen in this map, and takes back its touches. Returns the delta.
     pub(crate) fn clear(&mut self, change: Change) -> Self {
         let mut delta = self.clear_fields(change);

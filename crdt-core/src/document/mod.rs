@@ -92,7 +92,7 @@ impl Document {
         collection: &Collection,
         edit: impl FnOnce(&mut DocumentMut<'_>) -> Result<T, E>,
     ) -> Result<Edited<T>, E> {
-        let mut working = Working { state: self.clone(), delta: Self::new() };
+        let mut working = Working { state: self.clone(), is_edited: false };
         let mut raised = change;
         let (limits, path) = (&Limits::DEFAULT, Path::new());
         let value = edit(&mut DocumentMut {
@@ -105,8 +105,8 @@ impl Document {
             id,
             path,
         })?;
-        let Working { state, delta } = working.finish(&change, &raised);
-        *self = state;
+        *self = working.finish(&change, &raised).state;
+        let delta = self.select(|dot| dot == change.dot());
         Ok(Edited { value, delta, change: raised })
     }
 
@@ -199,6 +199,20 @@ impl Document {
             observer(&Path::new(), before.map(|b| CellRef::Deletion(*w, b)), CellRef::Deletion(*w, after));
         });
         self.root.merge_observed(other.root, &mut path, observer) | marks
+    }
+
+    /// The cell of the same key, if there is one.
+    pub(crate) fn cell_like<'a>(&'a self, path: &[crate::Name], cell: &CellRef<'_>) -> Option<CellRef<'a>> {
+        match *cell {
+            CellRef::Deletion(w, _) => Some(CellRef::Deletion(w, self.deletion.cells.get(&w)?)),
+            CellRef::Presence(w, _) => {
+                Some(CellRef::Presence(w, self.root.descend(path)?.presence.cells.get(&w)?))
+            }
+            _ => {
+                let (name, enclosing) = path.split_last()?;
+                self.root.descend(enclosing)?.field(name)?.cell_like(cell)
+            }
+        }
     }
 
     /// Merges one cell. The path of a presence mark is that of the document or nested map; a deletion mark has none;

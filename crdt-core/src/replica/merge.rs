@@ -98,11 +98,11 @@ impl<'m> Merge<'m> {
         let existed = shown_before.is_alive(collection.deletes_win());
         let mut fields: Vec<Path> = Vec::new();
         let mut document = before;
-        let (mut fingerprints, mut root) = (Fingerprints::new(&self.head.namespace, address), self.head.root);
+        let mut fingerprints = Fingerprints::new(&self.head.namespace, address);
         if !withdrawn.is_empty() {
             document.visit(&mut |path, cell| {
                 if withdrawn.contains_key(&cell.set_by().dot()) {
-                    root = root.minus(fingerprints.of(path, &cell));
+                    self.head.root = self.head.root.minus(fingerprints.of(path, &cell));
                     self.cells += 1;
                     if listing && is_of_field(&cell) {
                         fields.push(path.clone());
@@ -112,23 +112,13 @@ impl<'m> Merge<'m> {
             document = Arc::new(document.select(|dot| !withdrawn.contains_key(&dot)));
         }
         let merged = Arc::make_mut(&mut document).merge_observed(delta, &mut |path, before, after| {
-            if let Some(before) = before {
-                root = root.minus(fingerprints.of(path, &before));
-                if let Some(replaced) = &mut self.replaced {
-                    let by = replaced.or_default(&after.set_by().dot());
-                    by.or_default(address).merge_cell(path, before.to_owned());
-                }
-            }
-            root = root.plus(fingerprints.of(path, &after));
-            self.dots.insert(after.set_by().dot(), ());
-            self.cells += 1;
+            self.enter(address, &mut fingerprints, path, before, after);
             if listing && is_of_field(&after) && fields.last() != Some(path) {
                 fields.push(path.clone());
             }
         });
         let mut changed = merged || !withdrawn.is_empty();
         if changed {
-            self.head.root = root;
             self.documents.insert(address.clone(), ());
         }
         let shown = match aside {
@@ -150,6 +140,61 @@ impl<'m> Merge<'m> {
             self.changes.push(describe(address, collection, existed, &shown, fields));
         }
         Ok(shown)
+    }
+
+    /// Stores what a transaction of our own has made of a document: it is what the merge of the cells that bear its dot would
+    /// come to, so nothing has to be merged once more. Nothing is parked in the document.
+    pub(super) fn edited<S: Store>(
+        &mut self,
+        store: &mut S,
+        address: &Address,
+        before: &Document,
+        after: Document,
+        dot: Dot,
+    ) -> Result<(), StoreError> {
+        debug_assert!(
+            before.clone().merged(after.select(|by| by == dot)) == after,
+            "what a local write makes of a document is the merge of its delta"
+        );
+        let collection = self.collections.get(&address.collection);
+        let listing = self.listening && self.changes.len() <= ChangeEvent::LISTED;
+        let mut fingerprints = Fingerprints::new(&self.head.namespace, address);
+        let mut fields: Vec<Path> = Vec::new();
+        after.visit(&mut |path, cell| {
+            if cell.set_by().dot() == dot {
+                self.enter(address, &mut fingerprints, path, before.cell_like(path, &cell), cell);
+                if listing && is_of_field(&cell) && fields.last() != Some(path) {
+                    fields.push(path.clone());
+                }
+            }
+        });
+        self.documents.insert(address.clone(), ());
+        if listing {
+            let existed = before.is_alive(collection.deletes_win());
+            self.changes.push(describe(address, collection, existed, &after, fields));
+        }
+        store.put_document(address, Arc::new(after), collection)
+    }
+
+    /// Enters into the books that a cell was replaced by another.
+    fn enter(
+        &mut self,
+        address: &Address,
+        fingerprints: &mut Fingerprints,
+        path: &Path,
+        before: Option<CellRef<'_>>,
+        after: CellRef<'_>,
+    ) {
+        if let Some(before) = before {
+            self.head.root = self.head.root.minus(fingerprints.of(path, &before));
+            if let Some(replaced) = &mut self.replaced {
+                let by = replaced.or_default(&after.set_by().dot());
+                by.or_default(address).merge_cell(path, before.to_owned());
+            }
+        }
+        self.head.root = self.head.root.plus(fingerprints.of(path, &after));
+        self.dots.insert(after.set_by().dot(), ());
+        self.cells += 1;
     }
 
     /// The first transaction of a replica of which a cell has changed something.

@@ -77,7 +77,7 @@ use crate::limits::Limits;
 use crate::schema::Collections;
 use crate::small_map::SmallMap;
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
-use crate::transaction::{Transaction, Written};
+use crate::transaction::{Outcome, Transaction, Written};
 use crate::{Change, Clock, ClockError, Collection, Dot, Hlc, Name, ReplicaId, VersionVector};
 use clocks::Time;
 use merge::Merge;
@@ -253,26 +253,30 @@ impl<S: Store> Replica<S> {
                 runs::enter(store, &head, run)?;
             }
             (head.counter, head.hlc) = (change.counter, clock);
-            let (follows, own) = (head.follows, head.replica);
+            let follows = head.follows;
             let mut merge = Merge::new(&mut head, collections, events.is_some(), None);
             if follows {
                 merge.keep_replaced();
             }
             let ours = Subscription::read(store)?;
             let partial = (ours.generation > 0).then_some(ours.scope);
-            for one in written {
-                if one.restored {
-                    merge.document(store, &one.address, Arc::default(), Document::new())?;
+            for Written { address, before, outcome } in written {
+                if let Outcome::Restored(_) = outcome {
+                    merge.document(store, &address, Arc::default(), Document::new())?;
                 }
                 if let Some(scope) = &partial {
-                    scoped::written(store, scope, &one.address)?;
+                    scoped::written(store, scope, &address)?;
                 }
-                totals::keep(store, own, *kept, &one.address, &one.before, &one.delta)?;
-                let shown = merge.document(store, &one.address, one.before, one.delta)?;
-                debug_assert!(
-                    one.after.is_none_or(|after| after == *shown),
-                    "what a local write shows is the merge of its delta"
-                );
+                match outcome {
+                    Outcome::Edited(after) => {
+                        totals::keep(store, change.dot(), *kept, &address, &before, &after)?;
+                        merge.edited(store, &address, &before, after, change.dot())?;
+                    }
+                    Outcome::Delta(delta) | Outcome::Restored(delta) => {
+                        totals::keep(store, change.dot(), *kept, &address, &before, &delta)?;
+                        merge.document(store, &address, before, delta)?;
+                    }
+                }
             }
             if merge.is_empty() {
                 // All of it lost against what is parked. The dot is taken all the same, and peers have to hear of it.

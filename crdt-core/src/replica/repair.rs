@@ -8,7 +8,7 @@ use super::{Committed, Plan, Replica, transact};
 use crate::cells::{Base, Mark, Tally, Written as Register};
 use crate::document::{Address, Cell, CellRef, Document, Path, Payload};
 use crate::store::{Access, Durability, Store, StoreError};
-use crate::transaction::Written;
+use crate::transaction::{Outcome, Written};
 use crate::{Change, Clock, ClockError, Hlc, ReceiveBound, ReplicaId};
 
 /// Documents that one transaction writes again.
@@ -182,20 +182,17 @@ impl<S: Store> Replica<S> {
                 });
                 exceeds?;
                 if !delta.is_empty() {
-                    written.push(Written {
-                        address: address.clone(),
-                        before,
-                        delta,
-                        after: None,
-                        restored: false,
-                    });
+                    written.push((address.clone(), before, delta));
                 }
             }
             if last != change {
-                for written in &mut written {
-                    written.delta.restamp(&last);
+                for (.., delta) in &mut written {
+                    delta.restamp(&last);
                 }
             }
+            let merged =
+                |(address, before, delta)| Written { address, before, outcome: Outcome::Delta(delta) };
+            let written = written.into_iter().map(merged).collect();
             // What is written at a time before does not set the clock back.
             let clock = if last.stamp.hlc <= latest { clock.hlc().max(last.stamp.hlc) } else { clock.hlc() };
             Ok::<_, RepairError>(Plan { value: cells, change: last, clock, written })

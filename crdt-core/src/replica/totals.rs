@@ -14,23 +14,23 @@ use crate::cells::Tally;
 use crate::codec::{DecodeError, Reader, put_bytes, put_unsigned};
 use crate::document::{Address, CellRef, Document, Path};
 use crate::store::{Store, StoreError};
-use crate::{Change, Hlc, Name, ReplicaId, Stamp};
+use crate::{Change, Dot, Hlc, Name, ReplicaId, Stamp};
 
 const PREFIX: &[u8] = b"total\0";
 
 /// Before a commit: keeps the totals of counters that are counted for the first time in this run, or since a durable peer had
-/// everything. `kept` is how many own transactions it had.
+/// everything. `own` is the dot of the cells that are written, `kept` is how many own transactions it had.
 pub(super) fn keep<S: Store>(
     store: &mut S,
-    own: ReplicaId,
+    own: Dot,
     kept: u64,
     address: &Address,
     before: &Document,
-    delta: &Document,
+    after: &Document,
 ) -> Result<(), StoreError> {
     let mut counted: Vec<Path> = Vec::new();
-    delta.visit(&mut |path, cell| {
-        if matches!(cell, CellRef::Tally(..)) {
+    after.visit(&mut |path, cell| {
+        if matches!(cell, CellRef::Tally(_, tally) if tally.by.dot() == own) {
             counted.push(path.clone());
         }
     });
@@ -40,7 +40,7 @@ pub(super) fn keep<S: Store>(
     let runs = Runs::of(store)?;
     let Some(began) = runs.began() else { return Ok(()) };
     for path in counted {
-        let total = own_tally(before, &path, own);
+        let total = own_tally(before, &path, own.replica);
         if total.is_none_or(|total| total.by.counter <= began) {
             put(store, (runs.present(), false), address, &path, total)?;
         } else if total.is_some_and(|total| total.by.counter <= kept) {

@@ -111,6 +111,8 @@ struct Watched {
     unlike: BTreeSet<Doc>,
     /// Something was withheld.
     withholds: bool,
+    /// Its first sync had not come to its end.
+    loads: bool,
     /// What it has to show whatever happens to the process: durable, or acknowledged.
     floor: Seen,
     /// Under which dots it had it.
@@ -153,6 +155,7 @@ impl Checker {
             shown: Seen::default(),
             unlike: BTreeSet::new(),
             withholds: false,
+            loads: false,
             floor: Seen::default(),
             names: Vec::new(),
             steps: Vec::new(),
@@ -222,7 +225,8 @@ impl Checker {
             return broken(Promise::Identity, format!("transactions {other} and {number} are both {dot:?}"));
         }
         let watched = &self.devices[at];
-        self.unclear.extend(docs.iter().filter(|doc| watched.unlike.contains(doc)));
+        // Who loads sees halves of transactions, and edits those.
+        self.unclear.extend(docs.iter().filter(|doc| watched.loads || watched.unlike.contains(doc)));
         let refused: Vec<usize> =
             (0..number).filter(|n| self.refuses(*n) && watched.shown.contains(*n)).collect();
         // What a refused one had taken away stands again, though its author has not taken it himself, because it was gone.
@@ -301,7 +305,7 @@ impl Checker {
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
         watched.steps.push((sight.sequence, has.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
-        watched.withholds = !sight.withheld.is_empty();
+        (watched.withholds, watched.loads) = (!sight.withheld.is_empty(), sight.loads);
         // Until a first sync has come to its end, halves of transactions may show.
         if let Some(documents) = sight.documents.as_ref().filter(|_| !sight.loads) {
             watched.withholds |= !sight.hidden.is_empty();
