@@ -41,8 +41,8 @@ pub trait Library: Sized {
     /// Deletes a record, in one transaction.
     fn delete(&mut self, key: &Key);
 
-    /// Reads every field of every record.
-    fn read(&mut self, each: &mut dyn FnMut(&str, &str, Value));
+    /// Reads these fields of every record, by their names.
+    fn read(&mut self, fields: &[&str], each: &mut dyn FnMut(&str, &str, Value));
 
     /// All in bytes, as the library stores or sends a whole document.
     fn snapshot(&mut self) -> Vec<u8>;
@@ -74,10 +74,10 @@ pub trait Library: Sized {
         Self::load(replica, &self.snapshot())
     }
 
-    /// All that it holds.
-    fn contents(&mut self) -> Contents {
+    /// All that it holds in these fields.
+    fn contents(&mut self, fields: &[&str]) -> Contents {
         let mut contents = Contents::new();
-        self.read(&mut |key, field, value| {
+        self.read(fields, &mut |key, field, value| {
             contents.entry(key.to_owned()).or_default().insert(field.to_owned(), value);
         });
         contents

@@ -8,8 +8,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crdt_core::{
-    DocumentId, Durability, Head, Life, MemoryStore, Namespace, Replica, ReplicaId, Store, TransactionError,
-    Value as Stored,
+    Clock, DocumentId, Durability, Head, Hlc, Lattice as _, Life, MemoryStore, Namespace, PNCounter, Replica,
+    ReplicaId, Store, TransactionError, Value as Stored,
 };
 use sqlite_adapter::{OpenOptions, SqliteStore};
 use sync_protocol::bundle::{For, export, import};
@@ -17,7 +17,7 @@ use sync_protocol::{Config, Session};
 use tempfile::TempDir;
 
 use super::{Counting, Library, Wire};
-use crate::data::{Key, Record, Value};
+use crate::data::{Key, Record, Value, mixed};
 
 /// When the workloads play, in milliseconds since 1970.
 pub const START_MS: u64 = 1_790_000_000_000;
@@ -51,7 +51,7 @@ impl OwnStore for MemoryStore {
     const NAME: &'static str = "rejoin";
 
     fn make(replica: u64) -> (Self, Option<TempDir>) {
-        (Self::new(Head::new(namespace(), ReplicaId::from_u64(replica), Life(replica))), None)
+        (Self::new(Head::new(namespace(), named(replica), Life(mixed(replica)))), None)
     }
 }
 
@@ -86,11 +86,26 @@ const fn id(key: &Key) -> DocumentId {
     DocumentId::from_bytes(key.id)
 }
 
+/// As good as random.
+fn named(replica: u64) -> ReplicaId {
+    ReplicaId::from_bytes(Key::of(replica).id)
+}
+
 fn session(now_ms: u64) -> Session {
-    Session::new(Config::new(SESSIONS.fetch_add(1, Ordering::Relaxed)), now_ms)
+    Session::new(Config::new(mixed(SESSIONS.fetch_add(1, Ordering::Relaxed))), now_ms)
 }
 
 impl<S: OwnStore> Rejoin<S> {
+    /// One over a replica that is there.
+    pub fn over(replica: Replica<S>, folder: Option<TempDir>) -> Self {
+        Self { replica, now_ms: START_MS + 100_000_000, _folder: folder }
+    }
+
+    /// For what is not part of every library.
+    pub const fn replica_mut(&mut self) -> &mut Replica<S> {
+        &mut self.replica
+    }
+
     fn commit(
         &mut self,
         edit: impl FnOnce(&mut crdt_core::Transaction<'_>) -> Result<(), TransactionError>,
@@ -166,7 +181,7 @@ impl<S: OwnStore> Library for Rejoin<S> {
         });
     }
 
-    fn read(&mut self, each: &mut dyn FnMut(&str, &str, Value)) {
+    fn read(&mut self, fields: &[&str], each: &mut dyn FnMut(&str, &str, Value)) {
         let mut after = None;
         loop {
             let page = self.replica.list(COLLECTION, after, 256).expect("a page");
@@ -174,8 +189,8 @@ impl<S: OwnStore> Library for Rejoin<S> {
             after = Some(*last);
             for (id, document) in &page {
                 let key = Key::from_id(*id.as_bytes());
-                for field in document.fields().names() {
-                    if let Some(value) = document.fields().get(field).expect("no conflicts here") {
+                for field in fields {
+                    if let Some(value) = document.get(field).expect("no conflicts here") {
                         each(&key.text, field, shown(&value));
                     }
                 }
@@ -191,7 +206,7 @@ impl<S: OwnStore> Library for Rejoin<S> {
 
     fn load(replica: u64, snapshot: &[u8]) -> Self {
         let mut loaded = Self::new(replica);
-        let imported = import(&mut loaded.replica, snapshot, None).expect("the bundle is good");
+        let imported = import(&mut loaded.replica, snapshot).expect("the bundle is good");
         assert!(imported.in_sync, "the same as the bundle's writer");
         // Later than anything in it.
         loaded.now_ms = START_MS + 10_000_000 * replica;
@@ -225,7 +240,7 @@ impl<S: OwnStore> Library for Rejoin<S> {
         let mut other = Rejoin::<MemoryStore>::new(writer);
         other.insert(std::slice::from_ref(record));
         let bundle = other.snapshot();
-        import(&mut self.replica, &*bundle, None).expect("the bundle is good");
+        import(&mut self.replica, &*bundle).expect("the bundle is good");
     }
 
     /// The messages come from a hub that has met every writer, and is connected to the replica.
@@ -241,11 +256,11 @@ impl<S: OwnStore> Library for Rejoin<S> {
             writer.set(key, &[(field, value.clone())]);
             let change = writer.replica.seen().expect("what was seen");
             let mut since = change.iter().collect::<Vec<_>>();
-            since.retain(|dot| dot.replica != ReplicaId::from_u64(2_000_000 + n as u64));
+            since.retain(|dot| dot.replica != named(2_000_000 + n as u64));
             let mut bundle = Vec::new();
             let audience = For::Holder(since.into_iter().collect());
             export(&mut writer.replica, &audience, &mut bundle, writer.now_ms).expect("a bundle");
-            import(&mut hub.replica, &*bundle, None).expect("the bundle is good");
+            import(&mut hub.replica, &*bundle).expect("the bundle is good");
             messages.push(hub.message(&mut at_hub));
         }
         (receiver, at_receiver, messages)
@@ -278,12 +293,81 @@ impl Counting for Counter {
     }
 
     fn merge(&mut self, encoded: &[u8]) {
-        import(&mut self.0.replica, encoded, None).expect("the bundle is good");
+        import(&mut self.0.replica, encoded).expect("the bundle is good");
     }
 
     fn value(&mut self) -> i64 {
         let document = self.0.replica.read("counters", DocumentId::from_u64(1)).expect("the document");
-        let value = document.fields().get("n").expect("no conflicts here");
+        let value = document.get("n").expect("no conflicts here");
         value.and_then(|value| value.as_i64()).unwrap_or(0)
+    }
+}
+
+/// The type `PNCounter` on its own, for those who hold their own data, with a clock; in JSON, as such types are stored.
+pub struct CounterType {
+    counter: PNCounter,
+    clock: Clock,
+}
+
+impl Counting for CounterType {
+    const NAME: &'static str = "rejoin-type";
+
+    fn new(replica: u64) -> Self {
+        Self { counter: PNCounter::new(), clock: Clock::restore(named(replica), 0, Hlc::default()) }
+    }
+
+    fn count(&mut self, times: u64) {
+        for n in 0..times {
+            let change = self.clock.tick(START_MS + n / 1000).expect("there is time left");
+            self.counter.add(change, 1).expect("far from overflow");
+        }
+    }
+
+    fn encode(&mut self) -> Vec<u8> {
+        serde_json::to_vec(&self.counter).expect("into memory")
+    }
+
+    fn merge(&mut self, encoded: &[u8]) {
+        self.counter.merge(serde_json::from_slice(encoded).expect("what was encoded"));
+    }
+
+    fn value(&mut self) -> i64 {
+        i64::try_from(self.counter.value()).expect("a small number")
+    }
+}
+
+impl<S: OwnStore> Rejoin<S> {
+    /// A sync with one that has been met, of which this side's part and the other's are measured apart: reading changes and
+    /// taking them in. Returns bytes and messages sent.
+    pub fn send_and_receive(&mut self, other: &mut Self, measured: &mut crate::measured::Measured) -> (usize, usize) {
+        let (mut at_a, mut at_b) = (session(self.now_ms), session(other.now_ms));
+        let now_ms = self.now_ms.max(other.now_ms);
+        // The handshake, and what the other side has to say.
+        let mut messages = Vec::new();
+        for _ in 0..3 {
+            while let Some(message) = at_b.transmit(&mut other.replica, now_ms).expect("a message") {
+                at_a.receive(&mut self.replica, &message, now_ms).expect("a message is taken");
+            }
+            if messages.is_empty()
+                && let Some(message) = at_a.transmit(&mut self.replica, now_ms).expect("a message")
+            {
+                match message[0] {
+                    1 | 2 | 9 => at_b.receive(&mut other.replica, &message, now_ms).expect("a message is taken"),
+                    _ => messages.push(message),
+                }
+            }
+        }
+        measured.phase("read", || {
+            while let Some(message) = at_a.transmit(&mut self.replica, now_ms).expect("a message") {
+                messages.push(message);
+            }
+        });
+        measured.phase("apply", || {
+            for message in &messages {
+                at_b.receive(&mut other.replica, message, now_ms).expect("a message is taken");
+            }
+        });
+        Self::pump(&mut at_a, self, &mut at_b, other);
+        (messages.iter().map(Vec::len).sum(), messages.len())
     }
 }

@@ -1,0 +1,138 @@
+//! [`Results`]: everything that was measured, as it is kept beside the page.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Case;
+use crate::measured::Measured;
+
+/// Everything that was measured.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Results {
+    /// Where.
+    pub machine: BTreeMap<String, String>,
+    /// By workload, then size, then library.
+    pub cases: BTreeMap<String, BTreeMap<u64, BTreeMap<String, Outcome>>>,
+}
+
+/// What came of one library in one case.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The runs that were timed.
+    pub timed: Vec<Measured>,
+    /// The run in which the heap was counted.
+    pub counted: Option<Measured>,
+    /// Why there are no more.
+    pub failed: Option<String>,
+    /// A run takes many seconds.
+    pub is_long: bool,
+}
+
+/// Where a number is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The median time of a phase.
+    Ms(&'static str),
+    /// The most that a phase had in use on the heap.
+    Peak(&'static str),
+    /// How often a phase allocated.
+    Allocations(&'static str),
+    /// A figure of timed runs.
+    Figure(&'static str),
+    /// A figure of the counted run.
+    Counted(&'static str),
+}
+
+/// A number and how far its runs were apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number {
+    /// The median.
+    pub median: f64,
+    /// Least and greatest.
+    pub between: (f64, f64),
+}
+
+impl Outcome {
+    /// Whether there should be another round.
+    pub fn goes_on(&self, round: usize) -> bool {
+        self.failed.is_none() && !(self.is_long && round >= 2)
+    }
+
+    /// A number of this outcome.
+    pub fn number(&self, source: Source) -> Option<Number> {
+        let mut numbers: Vec<f64> = match source {
+            Source::Ms(phase) => self.timed.iter().filter_map(|run| Some(run.phases.get(phase)?.ms)).collect(),
+            Source::Figure(name) => {
+                self.timed.iter().filter_map(|run| run.figures.get(name).copied()).collect()
+            }
+            Source::Peak(phase) => {
+                self.counted.iter().filter_map(|run| Some(run.phases.get(phase)?.peak_bytes as f64)).collect()
+            }
+            Source::Allocations(phase) => {
+                self.counted.iter().filter_map(|run| Some(run.phases.get(phase)?.allocations as f64)).collect()
+            }
+            Source::Counted(name) => {
+                self.counted.iter().filter_map(|run| run.figures.get(name).copied()).collect()
+            }
+        };
+        numbers.sort_by(f64::total_cmp);
+        let (least, greatest) = (*numbers.first()?, *numbers.last()?);
+        Some(Number { median: numbers[numbers.len() / 2], between: (least, greatest) })
+    }
+}
+
+impl Results {
+    /// Reads the results of an earlier report; none if there is none.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display())),
+            Err(_) => Ok(Self::default()),
+        }
+    }
+
+    /// Keeps the results.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        std::fs::create_dir_all(path.parent().expect("it is in a folder")).map_err(failed)?;
+        let text = serde_json::to_vec(self).map_err(|error| error.to_string())?;
+        std::fs::write(path, text).map_err(failed)
+    }
+
+    /// Puts the outcomes of a case in place of earlier ones.
+    pub fn replace(&mut self, case: &Case, outcomes: Vec<(String, Outcome)>) {
+        let sizes = self.cases.entry(case.workload.to_owned()).or_default();
+        sizes.insert(case.size, outcomes.into_iter().collect());
+    }
+
+    /// What one library came to.
+    pub fn outcome(&self, workload: &str, size: u64, library: &str) -> Option<&Outcome> {
+        self.cases.get(workload)?.get(&size)?.get(library)
+    }
+
+    /// A number.
+    pub fn number(&self, workload: &str, size: u64, library: &str, source: Source) -> Option<Number> {
+        self.outcome(workload, size, library)?.number(source)
+    }
+
+    /// Cases in which the libraries did not come to the same in the end, or something failed other than by taking too long.
+    pub fn disagreements(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (workload, sizes) in &self.cases {
+            for (size, outcomes) in sizes {
+                let runs = outcomes.values().flat_map(|outcome| &outcome.timed);
+                let digests: BTreeSet<_> = runs.filter_map(|run| run.digest.as_ref()).collect();
+                if digests.len() > 1 {
+                    wrong.push(format!("{workload} {size}: the libraries do not hold the same in the end"));
+                }
+                for (library, outcome) in outcomes {
+                    if let Some(failed) = outcome.failed.as_ref().filter(|failed| failed.starts_with("failed")) {
+                        wrong.push(format!("{workload} {size} {library}: {failed}"));
+                    }
+                }
+            }
+        }
+        wrong
+    }
+}
