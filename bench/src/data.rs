@@ -105,7 +105,8 @@ pub fn retitled(edit: u64, of: u64, by: u64) -> (u64, Value) {
 
 /// A row of eight fields of eleven bytes: what the SQLite workloads hold.
 pub fn row(number: u64) -> Record {
-    const FIELDS: [&str; 8] = ["field0", "field1", "field2", "field3", "field4", "field5", "field6", "field7"];
+    const FIELDS: [&str; 8] =
+        ["field0", "field1", "field2", "field3", "field4", "field5", "field6", "field7"];
     let value = |field: u64| Value::Text(format!("value{:06}", mixed(number * 8 + field) % 1_000_000));
     Record { key: Key::of(number), fields: FIELDS.into_iter().zip((0..8).map(value)).collect() }
 }

@@ -99,7 +99,9 @@ fn open(measured: &mut Measured, documents: u64) {
     });
     measured.phase("write 1,000 documents", || {
         for n in 0..1_000 {
-            let set = |tx: &mut rejoin::Tx<'_, '_>| Ok(tx.open("notes", id(n))?.set("title", format!("new {n}"))?);
+            let set = |tx: &mut rejoin::Tx<'_, '_>| {
+                Ok(tx.open("notes", id(n))?.set("title", format!("new {n}"))?)
+            };
             database.commit(set).expect("the commit");
         }
     });

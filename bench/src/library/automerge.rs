@@ -41,6 +41,14 @@ impl Automerge {
     fn record(&self, key: &Key) -> ObjId {
         self.0.get(ROOT, &key.text).expect("the root is a map").expect("the record is there").1
     }
+
+    /// One message of the sync protocol, if there is anything to say; how long it is.
+    fn tell(&mut self, other: &mut Self, state: &mut State, theirs: &mut State) -> Option<usize> {
+        let bytes = self.0.sync().generate_sync_message(state)?.encode();
+        let message = automerge::sync::Message::decode(&bytes).expect("what was encoded");
+        other.0.sync().receive_sync_message(theirs, message).expect("the message is taken");
+        Some(bytes.len())
+    }
 }
 
 impl Library for Automerge {
@@ -97,16 +105,11 @@ impl Library for Automerge {
     fn sync(a: &mut Self, b: &mut Self, (at_a, at_b): &mut (State, State)) -> Wire {
         let mut wire = Wire::default();
         loop {
-            let (there, back) = (a.0.sync().generate_sync_message(at_a), b.0.sync().generate_sync_message(at_b));
+            let there = a.tell(b, at_a, at_b);
+            let back = b.tell(a, at_b, at_a);
+            wire.changes += there.unwrap_or(0) + back.unwrap_or(0);
             if there.is_none() && back.is_none() {
                 return wire;
-            }
-            for (message, other, state) in [(there, &mut *b, &mut *at_b), (back, &mut *a, &mut *at_a)] {
-                let Some(message) = message else { continue };
-                let bytes = message.encode();
-                wire.changes += bytes.len();
-                let message = automerge::sync::Message::decode(&bytes).expect("what was encoded");
-                other.0.sync().receive_sync_message(state, message).expect("the message is taken");
             }
         }
     }

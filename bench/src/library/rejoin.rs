@@ -106,10 +106,7 @@ impl<S: OwnStore> Rejoin<S> {
         &mut self.replica
     }
 
-    fn commit(
-        &mut self,
-        edit: impl FnOnce(&mut crdt_core::Transaction<'_>) -> Result<(), TransactionError>,
-    ) {
+    fn commit(&mut self, edit: impl FnOnce(&mut crdt_core::Transaction<'_>) -> Result<(), TransactionError>) {
         self.now_ms += 1;
         self.replica.commit(self.now_ms, Durability::Visible, edit).expect("the commit");
     }
@@ -339,7 +336,11 @@ impl Counting for CounterType {
 impl<S: OwnStore> Rejoin<S> {
     /// A sync with one that has been met, of which this side's part and the other's are measured apart: reading changes and
     /// taking them in. Returns bytes and messages sent.
-    pub fn send_and_receive(&mut self, other: &mut Self, measured: &mut crate::measured::Measured) -> (usize, usize) {
+    pub fn send_and_receive(
+        &mut self,
+        other: &mut Self,
+        measured: &mut crate::measured::Measured,
+    ) -> (usize, usize) {
         let (mut at_a, mut at_b) = (session(self.now_ms), session(other.now_ms));
         let now_ms = self.now_ms.max(other.now_ms);
         // The handshake, and what the other side has to say.
@@ -352,7 +353,9 @@ impl<S: OwnStore> Rejoin<S> {
                 && let Some(message) = at_a.transmit(&mut self.replica, now_ms).expect("a message")
             {
                 match message[0] {
-                    1 | 2 | 9 => at_b.receive(&mut other.replica, &message, now_ms).expect("a message is taken"),
+                    1 | 2 | 9 => {
+                        at_b.receive(&mut other.replica, &message, now_ms).expect("a message is taken")
+                    }
                     _ => messages.push(message),
                 }
             }

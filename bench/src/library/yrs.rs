@@ -7,10 +7,13 @@
 
 use std::sync::Arc;
 
+use yrs::any::Number;
 use yrs::updates::decoder::Decode as _;
 use yrs::updates::encoder::Encode as _;
-use yrs::any::Number;
-use yrs::{Any, ClientID, Doc, Map as _, MapPrelim, MapRef, Options, Out, ReadTxn as _, StateVector, Transact as _, Update};
+use yrs::{
+    Any, ClientID, Doc, Map as _, MapPrelim, MapRef, Options, Out, ReadTxn as _, StateVector, Transact as _,
+    Update,
+};
 
 use super::{Library, Wire};
 use crate::data::{Key, Record, Value, mixed};

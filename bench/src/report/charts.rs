@@ -60,7 +60,10 @@ fn chart(
         .margin(12)
         .x_label_area_size(42)
         .y_label_area_size(64)
-        .build_cartesian_2d(range(|point| point.0, 1.3).log_scale(), range(|point| point.1, 1.6).log_scale())?;
+        .build_cartesian_2d(
+            range(|point| point.0, 1.3).log_scale(),
+            range(|point| point.1, 1.6).log_scale(),
+        )?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)

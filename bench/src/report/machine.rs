@@ -9,11 +9,17 @@ pub fn describe() -> BTreeMap<String, String> {
     let mut say = |name: &str, value: String| about.insert(name.to_owned(), value);
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     say("cores", cores.to_string());
-    say("processor", field_of("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()));
+    say(
+        "processor",
+        field_of("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+    );
     if let Some(memory) = field_of("/proc/meminfo", "MemTotal") {
         say("memory", memory);
     }
-    say("kernel", first_line("/proc/sys/kernel/osrelease").unwrap_or_else(|| std::env::consts::OS.to_owned()));
+    say(
+        "kernel",
+        first_line("/proc/sys/kernel/osrelease").unwrap_or_else(|| std::env::consts::OS.to_owned()),
+    );
     if let Some(load) = first_line("/proc/loadavg") {
         say("load when it began", load.split(' ').next().unwrap_or_default().to_owned());
     }

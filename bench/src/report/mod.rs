@@ -35,9 +35,12 @@ pub fn report(options: &Options) -> Result<(), String> {
     let results_file = page.join("benchmarks").join("measured.json");
     let mut results = if options.short { Results::default() } else { Results::read(&results_file)? };
     if !options.write_only {
+        run::build()?;
         results.machine = machine::describe();
         let cases = plan::cases(options.short).into_iter();
-        for case in cases.filter(|case| options.only.is_empty() || options.only.iter().any(|w| w == case.workload)) {
+        for case in
+            cases.filter(|case| options.only.is_empty() || options.only.iter().any(|w| w == case.workload))
+        {
             let measured = run::case(&case, options.rounds)?;
             results.replace(&case, measured);
             results.write(&results_file)?;

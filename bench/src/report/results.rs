@@ -60,19 +60,39 @@ impl Outcome {
         self.failed.is_none() && !(self.is_long && round >= 2)
     }
 
+    /// What a program has measured of another library beside its own, whose name its figures begin with.
+    fn take_apart(&mut self, library: &str) -> Option<(String, Self)> {
+        let mut other = Self { timed: self.timed.clone(), ..Self::default() };
+        for (run, theirs) in self.timed.iter_mut().zip(&mut other.timed) {
+            let prefix = format!("{library} ");
+            let (of_other, own) =
+                std::mem::take(&mut run.figures).into_iter().partition(|(name, _)| name.starts_with(&prefix));
+            run.figures = own;
+            theirs.figures = std::collections::BTreeMap::into_iter(of_other)
+                .map(|(name, value)| (name[prefix.len()..].to_owned(), value))
+                .collect();
+        }
+        let found = other.timed.iter().any(|run| !run.figures.is_empty());
+        found.then(|| (library.to_owned(), other))
+    }
+
     /// A number of this outcome.
     pub fn number(&self, source: Source) -> Option<Number> {
         let mut numbers: Vec<f64> = match source {
-            Source::Ms(phase) => self.timed.iter().filter_map(|run| Some(run.phases.get(phase)?.ms)).collect(),
+            Source::Ms(phase) => {
+                self.timed.iter().filter_map(|run| Some(run.phases.get(phase)?.ms)).collect()
+            }
             Source::Figure(name) => {
                 self.timed.iter().filter_map(|run| run.figures.get(name).copied()).collect()
             }
             Source::Peak(phase) => {
                 self.counted.iter().filter_map(|run| Some(run.phases.get(phase)?.peak_bytes as f64)).collect()
             }
-            Source::Allocations(phase) => {
-                self.counted.iter().filter_map(|run| Some(run.phases.get(phase)?.allocations as f64)).collect()
-            }
+            Source::Allocations(phase) => self
+                .counted
+                .iter()
+                .filter_map(|run| Some(run.phases.get(phase)?.allocations as f64))
+                .collect(),
             Source::Counted(name) => {
                 self.counted.iter().filter_map(|run| run.figures.get(name).copied()).collect()
             }
@@ -87,7 +107,9 @@ impl Results {
     /// Reads the results of an earlier report; none if there is none.
     pub fn read(path: &Path) -> Result<Self, String> {
         match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display())),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+            }
             Err(_) => Ok(Self::default()),
         }
     }
@@ -101,7 +123,10 @@ impl Results {
     }
 
     /// Puts the outcomes of a case in place of earlier ones.
-    pub fn replace(&mut self, case: &Case, outcomes: Vec<(String, Outcome)>) {
+    pub fn replace(&mut self, case: &Case, mut outcomes: Vec<(String, Outcome)>) {
+        let apart: Vec<_> =
+            outcomes.iter_mut().filter_map(|(_, outcome)| outcome.take_apart("negentropy")).collect();
+        outcomes.extend(apart);
         let sizes = self.cases.entry(case.workload.to_owned()).or_default();
         sizes.insert(case.size, outcomes.into_iter().collect());
     }
@@ -127,7 +152,9 @@ impl Results {
                     wrong.push(format!("{workload} {size}: the libraries do not hold the same in the end"));
                 }
                 for (library, outcome) in outcomes {
-                    if let Some(failed) = outcome.failed.as_ref().filter(|failed| failed.starts_with("failed")) {
+                    if let Some(failed) =
+                        outcome.failed.as_ref().filter(|failed| failed.starts_with("failed"))
+                    {
                         wrong.push(format!("{workload} {size} {library}: {failed}"));
                     }
                 }

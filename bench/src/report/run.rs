@@ -13,6 +13,19 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// What takes longer than this is run once more and no oftener.
 const LONG: Duration = Duration::from_secs(15);
 
+/// Builds the programs beside this one: `reconcile` is one of them.
+///
+/// # Errors
+/// When that fails.
+pub fn build() -> Result<(), String> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let built = Command::new("cargo")
+        .args(["build", "--release", "--quiet", "--bins", "--manifest-path", manifest])
+        .status();
+    let built = built.map_err(|error| format!("cargo: {error}"))?;
+    if built.success() { Ok(()) } else { Err("the programs cannot be built".to_owned()) }
+}
+
 /// All runs of a case.
 ///
 /// # Errors
@@ -36,7 +49,9 @@ pub fn case(case: &Case, rounds: usize) -> Result<Vec<(String, Outcome)>, String
         eprintln!("{} {}: round {} of {rounds}", case.workload, case.size, round + 1);
     }
     for (library, outcome) in &mut outcomes {
-        if outcome.failed.is_none() && !matches!(case.workload, "reconcile" | "growth" | "growth-writers" | "open") {
+        if outcome.failed.is_none()
+            && !matches!(case.workload, "reconcile" | "growth" | "growth-writers" | "open")
+        {
             match once(case, library, true)? {
                 Ok(measured) => outcome.counted = Some(measured),
                 Err(_) => eprintln!("{library} did not finish while its memory was counted"),

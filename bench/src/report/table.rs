@@ -40,7 +40,8 @@ pub fn beside(results: &Results, workload: &str, metrics: &[Metric], libraries: 
     table.push_str(" Rejoin ÷ best other |\n|---|---|");
     table.push_str(&"---|".repeat(libraries.len() + 1));
     table.push('\n');
-    let sizes: Vec<u64> = results.cases.get(workload).into_iter().flat_map(|sizes| sizes.keys().copied()).collect();
+    let sizes: Vec<u64> =
+        results.cases.get(workload).into_iter().flat_map(|sizes| sizes.keys().copied()).collect();
     for metric in metrics {
         for &size in &sizes {
             let number = |library: &str| results.number(workload, size, library, metric.source);
@@ -48,17 +49,27 @@ pub fn beside(results: &Results, workload: &str, metrics: &[Metric], libraries: 
                 continue;
             }
             let _ = write!(table, "| {} | {} |", metric.label, grouped(size as f64));
-            let best = libraries.iter().filter_map(|library| number(library)).map(|n| n.median).fold(f64::INFINITY, f64::min);
+            let best = libraries
+                .iter()
+                .filter_map(|library| number(library))
+                .map(|n| n.median)
+                .fold(f64::INFINITY, f64::min);
             for library in libraries {
                 let cell = match (number(library), results.outcome(workload, size, library)) {
-                    (Some(number), _) if number.median <= best => format!("**{}**", written(number, metric.unit)),
+                    (Some(number), _) if number.median <= best => {
+                        format!("**{}**", written(number, metric.unit))
+                    }
                     (Some(number), _) => written(number, metric.unit),
                     (None, Some(outcome)) => outcome.failed.clone().unwrap_or_else(|| "–".to_owned()),
                     (None, None) => "–".to_owned(),
                 };
                 let _ = write!(table, " {cell} |");
             }
-            let _ = writeln!(table, " {} |", verdict(compared(results, workload, size, metric.source, libraries)));
+            let _ = writeln!(
+                table,
+                " {} |",
+                verdict(compared(results, workload, size, metric.source, libraries))
+            );
         }
     }
     table
@@ -79,7 +90,8 @@ pub fn growing(results: &Results, workload: &str, metrics: &[Metric], library: &
             sizes.keys().map(|size| results.number(workload, *size, library, metric.source)).collect();
         let _ = write!(table, "| {} |", metric.label);
         for number in &numbers {
-            let _ = write!(table, " {} |", number.map_or_else(|| "–".to_owned(), |n| written(n, metric.unit)));
+            let _ =
+                write!(table, " {} |", number.map_or_else(|| "–".to_owned(), |n| written(n, metric.unit)));
         }
         let ends = numbers.iter().flatten().next().zip(numbers.iter().flatten().last());
         let ratio = ends.map_or_else(|| "–".to_owned(), |(first, last)| ratio(last.median / first.median));
@@ -98,7 +110,8 @@ pub fn compared(
 ) -> Option<f64> {
     let median = |library: &str| results.number(workload, size, library, source).map(|number| number.median);
     let ours = OURS.iter().filter(|ours| libraries.contains(ours)).find_map(|ours| median(ours))?;
-    let others = libraries.iter().filter(|library| !OURS.contains(library)).filter_map(|library| median(library));
+    let others =
+        libraries.iter().filter(|library| !OURS.contains(library)).filter_map(|library| median(library));
     let best = others.fold(f64::INFINITY, f64::min);
     best.is_finite().then(|| if best == 0.0 { f64::from(ours > 0.0) } else { ours / best })
 }
@@ -122,7 +135,9 @@ pub fn written(number: Number, unit: Unit) -> String {
     let (least, greatest) = number.between;
     if unit == Unit::Ms && greatest > least {
         let (least, greatest) = (in_unit(least, unit), in_unit(greatest, unit));
-        return format!("{plain} <small>({least} – {greatest})</small>").replace(" ms –", " –").replace(" ms)", ")");
+        return format!("{plain} <small>({least} – {greatest})</small>")
+            .replace(" ms –", " –")
+            .replace(" ms)", ")");
     }
     plain
 }

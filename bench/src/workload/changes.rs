@@ -43,10 +43,8 @@ pub fn overwrite<L: Library>(measured: &mut Measured, size: u64) {
     measured.figure("message bytes", sent as f64 / messages.len() as f64);
     // Whatever names documents in short knows all of them by the end.
     let last = &messages[messages.len() - messages.len().min(1000)..];
-    measured.figure(
-        "message at last bytes",
-        last.iter().map(Vec::len).sum::<usize>() as f64 / last.len() as f64,
-    );
+    measured
+        .figure("message at last bytes", last.iter().map(Vec::len).sum::<usize>() as f64 / last.len() as f64);
     let received = &messages[..messages.len().min(RECEIVED)];
     measured.phase("receive one by one", || {
         received.iter().for_each(|message| b.receive(&mut at_b, message));

@@ -3,6 +3,7 @@
 mod changes;
 mod counters;
 mod documents;
+mod reconcile;
 mod runways;
 mod writers;
 
@@ -46,7 +47,8 @@ pub fn run(workload: &str, library: &str, size: u64, counted: bool) -> Result<Me
         workload if workload.starts_with("sqlite-") => {
             sqlite::run(&mut measured, workload, library, size).ok_or_else(unknown)?;
         }
-        "growth" | "open" | "writers-growth" => growth::run(&mut measured, workload, size),
+        "growth" | "growth-writers" | "open" => growth::run(&mut measured, workload, size),
+        "reconcile" => reconcile::run(&mut measured, size),
         _ => match library {
             "rejoin" => documents_of::<Rejoin<crdt_core::MemoryStore>>(&mut measured, workload, size)?,
             "rejoin-sqlite" => {
@@ -81,11 +83,9 @@ fn documents_of<L: Library>(measured: &mut Measured, workload: &str, size: u64) 
 /// The fields of the notes.
 const FIELDS: [&str; 5] = ["author", "body", "done", "rank", "title"];
 
-/// Inserts notes, 1,000 in a transaction.
+/// A replica that has inserted notes, one in a transaction, as in W1.
 fn filled<L: Library>(replica: u64, notes: u64) -> L {
     let mut filled = L::new(replica);
-    for from in (0..notes).step_by(1000) {
-        filled.insert(&crate::data::notes(from..notes.min(from + 1000)));
-    }
+    (0..notes).for_each(|number| filled.insert(&[crate::data::note(number)]));
     filled
 }
