@@ -1,7 +1,7 @@
 //! Rejoin beside other libraries.
 //!
 //! ```text
-//! cargo run --release -p bench -- report [--short] [--only W1,W2] [--rounds N] [--write-only]
+//! cargo run --release -p bench -- report [--short] [--only W1,W2] [--most 10000] [--rounds N] [--write-only]
 //! cargo run --release -p bench -- run W1 rejoin 10000 [--count]
 //! ```
 
@@ -17,9 +17,10 @@ static HEAP: Counted = Counted;
 
 const USAGE: &str = "\
 bench run WORKLOAD LIBRARY SIZE [--count]  one measurement, as a line of JSON; --count: the heap is counted, which takes time
-bench report [--short] [--only W1,W2,...] [--rounds N] [--write-only]
+bench report [--short] [--only W1,W2,...] [--most SIZE] [--rounds N] [--write-only]
                                            all of them, and docs/benchmarks.md; --short: small sizes, into target/short-report;
-                                           --only: keeps the rest of the last report; --write-only: measures nothing";
+                                           --only, --most: these workloads, sizes up to this one, and the rest as it was in the
+                                           last report; --write-only: measures nothing";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,7 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
-    let mut options = Options { short: false, only: Vec::new(), rounds: 5, write_only: false };
+    let mut options =
+        Options { short: false, only: Vec::new(), most: u64::MAX, rounds: 5, write_only: false };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match *argument {
@@ -52,6 +54,7 @@ fn options(arguments: &[&str]) -> Result<Options, Box<dyn Error>> {
                 let only = arguments.next().ok_or("--only wants workloads")?;
                 options.only = only.split(',').map(str::to_owned).collect();
             }
+            "--most" => options.most = arguments.next().ok_or("--most wants a size")?.parse()?,
             "--rounds" => options.rounds = arguments.next().ok_or("--rounds wants a number")?.parse()?,
             _ => return Err(USAGE.into()),
         }

@@ -21,6 +21,8 @@ pub struct Wire {
 pub trait Library: Sized {
     /// As on the command line.
     const NAME: &'static str;
+    /// Its state is on the heap, not in a file.
+    const ON_HEAP: bool = true;
     /// One side of a connection over which changes are sent as they are made.
     type Link;
     /// What two replicas that have met remember of it.

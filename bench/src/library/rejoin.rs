@@ -38,6 +38,8 @@ pub struct Rejoin<S> {
 pub trait OwnStore: Store + Sized {
     /// As on the command line.
     const NAME: &'static str;
+    /// See [`Library::ON_HEAP`].
+    const ON_HEAP: bool;
     /// Makes one that is empty.
     fn make(replica: u64) -> (Self, Option<TempDir>);
 }
@@ -49,6 +51,7 @@ pub fn namespace() -> Namespace {
 
 impl OwnStore for MemoryStore {
     const NAME: &'static str = "rejoin";
+    const ON_HEAP: bool = true;
 
     fn make(replica: u64) -> (Self, Option<TempDir>) {
         (Self::new(Head::new(namespace(), named(replica), Life(mixed(replica)))), None)
@@ -57,6 +60,7 @@ impl OwnStore for MemoryStore {
 
 impl OwnStore for SqliteStore {
     const NAME: &'static str = "rejoin-sqlite";
+    const ON_HEAP: bool = false;
 
     fn make(_: u64) -> (Self, Option<TempDir>) {
         let folder = tempfile::tempdir().expect("a folder for the file");
@@ -142,6 +146,7 @@ impl<S: OwnStore> Rejoin<S> {
 
 impl<S: OwnStore> Library for Rejoin<S> {
     const NAME: &'static str = S::NAME;
+    const ON_HEAP: bool = S::ON_HEAP;
     type Link = Session;
     /// The stores remember.
     type Met = ();

@@ -20,6 +20,8 @@ pub struct Options {
     pub short: bool,
     /// Only these workloads; all if it is empty.
     pub only: Vec<String>,
+    /// Only cases of at most this size.
+    pub most: u64,
     /// How often each case is timed.
     pub rounds: usize,
     /// Measures nothing, and writes the page from the last results.
@@ -37,11 +39,11 @@ pub fn report(options: &Options) -> Result<(), String> {
     if !options.write_only {
         run::build()?;
         results.machine = machine::describe();
-        let cases = plan::cases(options.short).into_iter();
+        let cases = plan::cases(options.short).into_iter().filter(|case| case.size <= options.most);
         for case in
             cases.filter(|case| options.only.is_empty() || options.only.iter().any(|w| w == case.workload))
         {
-            let measured = run::case(&case, options.rounds)?;
+            let measured = run::case(&case, options.rounds, &results.too_slow(&case))?;
             results.replace(&case, measured);
             results.write(&results_file)?;
         }

@@ -35,7 +35,7 @@ const SECTIONS: &[Section] = &[
         of: "documents",
         text: "Documents of five fields (about 100 bytes of values), one transaction each. Then all of it in bytes, as the library stores or sends a whole document, \
             and a new replica of these bytes, of which every field is read. *Deflated* is what is left of the bytes when they are deflated (once more, \
-            for a library that does it itself). The heap is counted while the replica is in use; SQLite allocates past it.",
+            for a library that does it itself). The heap is counted while the replica is in use, where it keeps its state there.",
         metrics: &[
             metric("write", Ms("write"), Unit::Ms),
             metric("write: allocations", Allocations("write"), Unit::Count),
@@ -319,7 +319,7 @@ pub fn write(results: &Results) -> String {
     let about = |name: &str| results.machine.get(name).cloned().unwrap_or_default();
     let _ = writeln!(
         page,
-        "Measured on {} cores ({}), {} of memory, Linux {}, {}, load {} when the last part of it began. Rejoin {} beside automerge {}, yrs {}, loro {}, crdts {}, \
+        "Measured on {} cores ({}), {} of memory, {}, {}, load {} when the last part of it began; up to {} timed runs of each. Rejoin {} beside automerge {}, yrs {}, loro {}, crdts {}, \
          negentropy {}, and plain SQLite {} through rusqlite {}, the one that Rejoin has inside.\n",
         about("cores"),
         about("processor"),
@@ -327,6 +327,7 @@ pub fn write(results: &Results) -> String {
         about("kernel"),
         about("compiler"),
         about("load when it began"),
+        results.rounds(),
         about("rejoin"),
         about("automerge"),
         about("yrs"),

@@ -131,6 +131,22 @@ impl Results {
         sizes.insert(case.size, outcomes.into_iter().collect());
     }
 
+    /// The libraries that did not finish this workload at a smaller size.
+    pub fn too_slow(&self, case: &Case) -> Vec<String> {
+        let smaller = self.cases.get(case.workload).into_iter().flat_map(|sizes| sizes.range(..case.size));
+        let outcomes = smaller.flat_map(|(_, outcomes)| outcomes);
+        let unfinished = |outcome: &Outcome| {
+            outcome.failed.as_ref().is_some_and(|failed| failed.starts_with("not finished"))
+        };
+        outcomes.filter(|(_, outcome)| unfinished(outcome)).map(|(library, _)| library.clone()).collect()
+    }
+
+    /// The most timed runs of a case.
+    pub fn rounds(&self) -> usize {
+        let outcomes = self.cases.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values);
+        outcomes.map(|outcome| outcome.timed.len()).max().unwrap_or(0)
+    }
+
     /// What one library came to.
     pub fn outcome(&self, workload: &str, size: u64, library: &str) -> Option<&Outcome> {
         self.cases.get(workload)?.get(&size)?.get(library)

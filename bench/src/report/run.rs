@@ -26,14 +26,17 @@ pub fn build() -> Result<(), String> {
     if built.success() { Ok(()) } else { Err("the programs cannot be built".to_owned()) }
 }
 
-/// All runs of a case.
+/// All runs of a case; libraries that were too slow for less are not tried.
 ///
 /// # Errors
 /// When processes cannot be started.
-pub fn case(case: &Case, rounds: usize) -> Result<Vec<(String, Outcome)>, String> {
+pub fn case(case: &Case, rounds: usize, too_slow: &[String]) -> Result<Vec<(String, Outcome)>, String> {
     let rounds = rounds.min(case.at_most_rounds);
     let mut outcomes: Vec<(String, Outcome)> =
         case.libraries.iter().map(|library| ((*library).to_owned(), Outcome::default())).collect();
+    for (_, outcome) in outcomes.iter_mut().filter(|(library, _)| too_slow.contains(library)) {
+        outcome.failed = Some("not finished with less".to_owned());
+    }
     for round in 0..rounds {
         for (library, outcome) in &mut outcomes {
             if !outcome.goes_on(round) {

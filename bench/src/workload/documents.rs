@@ -14,7 +14,7 @@ pub fn write<L: Library>(measured: &mut Measured, size: u64) {
     let before = heap::in_use();
     let mut library = L::new(1);
     measured.phase("write", || notes.iter().for_each(|note| library.insert(std::slice::from_ref(note))));
-    if measured.counted {
+    if measured.counted && L::ON_HEAP {
         measured.bytes("heap", heap::in_use().saturating_sub(before));
     }
     let snapshot = measured.phase("snapshot", || library.snapshot());
