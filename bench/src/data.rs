@@ -32,7 +32,7 @@ pub enum Value {
     Bool(bool),
 }
 
-/// Some bits that depend on all bits of a number (SplitMix64).
+/// Some bits that depend on all bits of a number (`SplitMix64`).
 pub fn mixed(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -84,7 +84,7 @@ pub fn note(number: u64) -> Record {
         ("author", Value::Text(format!("{} {}", words(seed + 1, 1), mixed(seed) % 100))),
         ("body", Value::Text(words(seed + 2, 8))),
         ("done", Value::Bool(mixed(seed + 3).is_multiple_of(3))),
-        ("rank", Value::Int((mixed(seed + 4) % 1_000_000) as i64)),
+        ("rank", Value::Int((mixed(seed + 4) % 1_000_000).cast_signed())),
         ("title", Value::Text(words(seed + 5, 4))),
     ];
     Record { key: Key::of(number), fields }

@@ -27,6 +27,12 @@ pub fn figures() -> Result<(), String> {
     run("cargo", &["bench", "--quiet", "--bench", "figures"])
 }
 
+/// Rejoin beside other libraries: docs/benchmarks.md.
+pub fn benchmarks(arguments: &[String]) -> Result<(), String> {
+    let all: Vec<String> = std::iter::once("report".to_owned()).chain(arguments.iter().cloned()).collect();
+    bench("bench", &all)
+}
+
 /// Instructions of the hot paths, against those in `benches/instructions.txt`.
 pub fn instructions(arguments: &[String]) -> Result<(), String> {
     let mut all = vec!["bench", "--quiet", "--bench", "instructions", "--"];

@@ -359,7 +359,7 @@ impl<S: OwnStore> Rejoin<S> {
             {
                 match message[0] {
                     1 | 2 | 9 => {
-                        at_b.receive(&mut other.replica, &message, now_ms).expect("a message is taken")
+                        at_b.receive(&mut other.replica, &message, now_ms).expect("a message is taken");
                     }
                     _ => messages.push(message),
                 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use plotters::prelude::*;
 
-use super::page;
 use super::results::Results;
+use super::sections;
 
 /// A colour for each library, the same in all charts; ours are the strong ones.
 fn colour(library: &str) -> RGBColor {
@@ -23,7 +23,7 @@ fn colour(library: &str) -> RGBColor {
 /// Draws all charts for which there are results.
 pub fn draw(results: &Results, folder: &Path) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for (file, title, workload, metric, of, libraries) in page::charts() {
+    for (file, title, workload, metric, of, libraries) in sections::charts() {
         let Some(sizes) = results.cases.get(workload) else { continue };
         let line = |library: &&'static str| {
             let points = sizes.keys().filter_map(|size| {

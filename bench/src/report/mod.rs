@@ -7,6 +7,7 @@ mod page;
 mod plan;
 mod results;
 mod run;
+mod sections;
 mod table;
 
 use std::path::PathBuf;

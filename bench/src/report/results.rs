@@ -99,12 +99,16 @@ impl Outcome {
         };
         numbers.sort_by(f64::total_cmp);
         let (least, greatest) = (*numbers.first()?, *numbers.last()?);
-        Some(Number { median: numbers[numbers.len() / 2], between: (least, greatest) })
+        let (below, above) = (numbers[(numbers.len() - 1) / 2], numbers[numbers.len() / 2]);
+        Some(Number { median: f64::midpoint(below, above), between: (least, greatest) })
     }
 }
 
 impl Results {
     /// Reads the results of an earlier report; none if there is none.
+    ///
+    /// # Errors
+    /// When there are some that cannot be read.
     pub fn read(path: &Path) -> Result<Self, String> {
         match std::fs::read(path) {
             Ok(bytes) => {
@@ -115,6 +119,9 @@ impl Results {
     }
 
     /// Keeps the results.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         std::fs::create_dir_all(path.parent().expect("it is in a folder")).map_err(failed)?;

@@ -39,24 +39,30 @@ pub fn overwrite<L: Library>(measured: &mut Measured, size: u64) {
         };
         edits.iter().map(send).collect::<Vec<_>>()
     });
-    let sent: usize = messages.iter().map(Vec::len).sum();
-    measured.figure("message bytes", sent as f64 / messages.len() as f64);
+    let bytes: usize = messages.iter().map(Vec::len).sum();
+    measured.figure("message bytes", bytes as f64 / messages.len() as f64);
     // Whatever names documents in short knows all of them by the end.
     let last = &messages[messages.len() - messages.len().min(1000)..];
     measured
         .figure("message at last bytes", last.iter().map(Vec::len).sum::<usize>() as f64 / last.len() as f64);
     let received = &messages[..messages.len().min(RECEIVED)];
     measured.phase("receive one by one", || {
-        received.iter().for_each(|message| b.receive(&mut at_b, message));
+        for message in received {
+            b.receive(&mut at_b, message);
+        }
     });
-    messages[received.len()..].iter().for_each(|message| b.receive(&mut at_b, message));
+    for message in &messages[received.len()..] {
+        b.receive(&mut at_b, message);
+    }
     assert!(b.contents(&FIELDS) == contents, "both hold the same");
     drop((a, b, messages));
 
     let (mut a, mut b) = met(&base);
     let mut met = L::Met::default();
     L::sync(&mut a, &mut b, &mut met);
-    edits.iter().for_each(|edit| set(&mut a, edit));
+    for edit in &edits {
+        set(&mut a, edit);
+    }
     let wire = measured.phase("one sync", || L::sync(&mut a, &mut b, &mut met));
     on_the_wire(measured, "one sync", wire);
     assert!(b.contents(&FIELDS) == contents, "both hold the same");

@@ -17,7 +17,7 @@ pub fn run<C: Counting>(measured: &mut Measured, size: u64) {
             first.merge(&encoded);
         }
     });
-    assert_eq!(first.value() as u64, size / REPLICAS * REPLICAS, "every increment counts");
+    assert_eq!(first.value().cast_unsigned(), size / REPLICAS * REPLICAS, "every increment counts");
     measured.bytes("sent", sent);
     measured.bytes("merged", first.encode().len());
     measured.digest = Some(first.value().to_string());
