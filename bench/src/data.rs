@@ -120,3 +120,26 @@ pub fn digest(contents: &Contents) -> String {
     contents.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_written_in_base64url() {
+        assert_eq!(Key::from_id([0; 16]).text, "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(Key::from_id([0xff; 16]).text, "_____________________w");
+        let id =
+            [0x00, 0x10, 0x83, 0x10, 0x51, 0x87, 0x20, 0x92, 0x8b, 0x30, 0xd3, 0x8f, 0x41, 0x14, 0x93, 0x51];
+        assert_eq!(Key::from_id(id).text, "ABCDEFGHIJKLMNOPQRSTUQ");
+    }
+
+    #[test]
+    fn a_digest_sees_every_value() {
+        let mut contents = Contents::new();
+        contents.entry("a".to_owned()).or_default().insert("title".to_owned(), Value::Int(1));
+        let one = digest(&contents);
+        contents.entry("a".to_owned()).or_default().insert("title".to_owned(), Value::Int(2));
+        assert_ne!(one, digest(&contents));
+    }
+}

@@ -186,3 +186,64 @@ impl Results {
         wrong
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CASE: Case = Case { workload: "W1", size: 10, libraries: &["rejoin", "yrs"], at_most_rounds: 5 };
+
+    fn outcome(times: &[f64], digest: &str) -> Outcome {
+        let run = |ms: &f64| {
+            let mut run = Measured::new("W1", "rejoin", 10, false);
+            run.phases.insert("write".to_owned(), crate::measured::Phase { ms: *ms, ..Default::default() });
+            run.digest = Some(digest.to_owned());
+            run
+        };
+        Outcome { timed: times.iter().map(run).collect(), ..Outcome::default() }
+    }
+
+    #[test]
+    fn the_median_and_the_spread() {
+        let number = outcome(&[3.0, 1.0, 9.0], "x").number(Source::Ms("write"));
+        assert_eq!(number, Some(Number { median: 3.0, between: (1.0, 9.0) }));
+        let number = outcome(&[1.0, 9.0], "x").number(Source::Ms("write"));
+        assert_eq!(number.map(|number| number.median), Some(5.0));
+        assert_eq!(outcome(&[1.0], "x").number(Source::Ms("read")), None);
+    }
+
+    #[test]
+    fn libraries_that_do_not_hold_the_same_are_found() {
+        let mut results = Results::default();
+        let both = |digest: &str| {
+            vec![("rejoin".to_owned(), outcome(&[1.0], "x")), ("yrs".to_owned(), outcome(&[1.0], digest))]
+        };
+        results.replace(&CASE, both("x"));
+        assert!(results.disagreements().is_empty());
+        results.replace(&CASE, both("y"));
+        assert_eq!(results.disagreements().len(), 1);
+        let failed = Outcome { failed: Some("failed: panicked".to_owned()), ..Outcome::default() };
+        results.replace(&CASE, vec![("rejoin".to_owned(), failed)]);
+        assert_eq!(results.disagreements().len(), 1);
+    }
+
+    #[test]
+    fn what_did_not_finish_with_less_is_not_tried() {
+        let mut results = Results::default();
+        let slow = Outcome { failed: Some("not finished after 90 s".to_owned()), ..Outcome::default() };
+        results.replace(&CASE, vec![("rejoin".to_owned(), outcome(&[1.0], "x")), ("yrs".to_owned(), slow)]);
+        assert_eq!(results.too_slow(&Case { size: 100, ..CASE }), ["yrs"]);
+        assert!(results.too_slow(&CASE).is_empty(), "it is tried again at the same size");
+    }
+
+    #[test]
+    fn figures_of_another_library_are_taken_apart() {
+        let mut run = outcome(&[1.0], "x");
+        run.timed[0].figure("bytes", 1.0);
+        run.timed[0].figure("negentropy bytes", 2.0);
+        let mut results = Results::default();
+        results.replace(&CASE, vec![("rejoin".to_owned(), run)]);
+        let bytes = |library| results.number("W1", 10, library, Source::Figure("bytes")).map(|n| n.median);
+        assert_eq!((bytes("rejoin"), bytes("negentropy")), (Some(1.0), Some(2.0)));
+    }
+}
