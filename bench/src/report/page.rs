@@ -99,7 +99,7 @@ const HEAD: &str = "\
 # Benchmarks
 
 Rejoin beside what else there is: the same work with each, from the same seeds, each measurement in a process of its own, the libraries in turn, the median of the runs (and the least and the greatest). In the end all have to \
-hold the same, or there is no report. Heap and allocations are counted in a run of their own, which is not timed. On another machine only the ratios carry over; on a machine that does something else, not even all of these.
+hold the same, or the report fails. Heap and allocations are counted in a run of their own, which is not timed. On another machine only the ratios carry over; on a machine that does something else, not even all of these.
 
 `cargo run --release -p bench -- report`, in `bench/`, measures all of it (about half an hour) and writes this page; `--short` sees in a minute or two whether everything works; `--only W1,W2` measures a part anew. How the same records \
 become the structure of each library is said at the head of its file in `bench/src/library`; Rejoin's `rejoin` is a replica in memory, `rejoin-sqlite` the same over a file. Keys are 16 random bytes, in 22 characters where a library's keys are text; replicas have ids \
