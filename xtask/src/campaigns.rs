@@ -29,6 +29,19 @@ pub fn figures() -> Result<(), String> {
     run("cargo", &["bench", "--quiet", "--bench", "figures"])
 }
 
+/// Rejoin beside other libraries: docs/benchmarks.md.
+pub fn benchmarks(arguments: &[String]) -> Result<(), String> {
+    let all: Vec<String> = std::iter::once("report".to_owned()).chain(arguments.iter().cloned()).collect();
+    bench("bench", &all)
+}
+
+/// Instructions of the hot paths, against those in `benches/instructions.txt`.
+pub fn instructions(arguments: &[String]) -> Result<(), String> {
+    let mut all = vec!["bench", "--quiet", "--bench", "instructions", "--"];
+    all.extend(arguments.iter().map(String::as_str));
+    run("cargo", &all)
+}
+
 /// What it costs two databases that never met to find out in what they differ, beside another protocol for that.
 pub fn reconcile(arguments: &[String]) -> Result<(), String> {
     bench("reconcile", arguments)

@@ -31,6 +31,9 @@ cargo xtask mutants [arguments]  changes one line after the other of these crate
 cargo xtask browser              two tabs of Chromium with the page of the example `web`, and its hub between them
 cargo xtask roots [arguments]    random histories, native and in wasm, to the same end; --histories N --seed N
 cargo xtask figures              the table of docs/figures.md, measured here
+cargo xtask bench [arguments]    docs/benchmarks.md: beside other libraries, half an hour; --short: sees in minutes that it works
+cargo xtask instructions [--update]
+                                 instructions of the hot paths, counted by valgrind, against benches/instructions.txt
 cargo xtask npm [--test]         the npm package, built into target/npm; --test installs and tests it as an app would
 cargo xtask sizes [--json] [--against]
                                  what a browser loads of the npm package; --against: beside other libraries";
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
         ("browser", []) => web::browser_test(),
         ("roots", rest) => web::roots(rest),
         ("figures", []) => campaigns::figures(),
+        ("bench", rest) => campaigns::benchmarks(rest),
+        ("instructions", rest) => campaigns::instructions(rest),
         ("npm", []) => npm::build(),
         ("npm", [test]) if test == "--test" => npm::test(),
         ("sizes", rest) if rest.iter().all(|flag| flag == "--json" || flag == "--against") => {
