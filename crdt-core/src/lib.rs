@@ -111,6 +111,9 @@ mod schema;
 mod small_map;
 mod store;
 mod transaction;
+#[cfg(test)]
+#[path = "../tests/tries/mod.rs"]
+mod tries;
 pub mod types;
 mod value;
 mod version_vector;

@@ -284,6 +284,5 @@ fn describe<S: Subject>(law: &str, history: &History<impl Debug>, why: &str, see
     )
 }
 
-// Thousands of histories, to see that the checks can fail: hours under Miri.
-#[cfg(all(test, not(miri)))]
+#[cfg(test)]
 mod tests;

@@ -86,6 +86,11 @@ fn a_full_dictionary_starts_anew_on_both_sides() {
         let path = |names: Vec<String>| names.into_iter().map(Name::from).collect();
         of_cells(&names.into_iter().map(|names| (path(names), flag(1))).collect::<Vec<_>>())
     };
+    // Many shapes, under Miri they alone; then documents, replicas, shapes of many cells, and shapes of long names.
+    fills(|number| (0..50).map(|at| (address(at), of(vec![vec![format!("{number} {at}")]]))).collect());
+    if cfg!(miri) {
+        return;
+    }
     let document = of(vec![vec!["a".into()]]);
     fills(|number| (number * 500..(number + 1) * 500).map(|at| (address(at), document.clone())).collect());
     fills(|number| {
@@ -95,8 +100,6 @@ fn a_full_dictionary_starts_anew_on_both_sides() {
             of_cells(&writers.map(|writer| (Path::new(), presence(writer))).collect::<Vec<_>>()),
         )]
     });
-    // Many shapes; shapes of many cells; shapes of long names.
-    fills(|number| (0..50).map(|at| (address(at), of(vec![vec![format!("{number} {at}")]]))).collect());
     fills(|number| {
         let cells = |at: u64| (0..64).map(|field| vec![format!("{number} {at} {field}")]).collect();
         (0..5).map(|at| (address(at), of(cells(at)))).collect()

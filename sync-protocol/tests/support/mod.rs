@@ -6,6 +6,11 @@ use crdt_core::{
     ReplicaId, Store, TransactionError,
 };
 
+#[path = "../../../crdt-core/tests/tries/under_miri.rs"]
+mod under_miri;
+
+pub use under_miri::or_under_miri;
+
 pub const START_MS: u64 = 1_790_000_000_000;
 
 pub fn replica(number: u64) -> Replica<MemoryStore> {
