@@ -215,7 +215,7 @@ fn many_refused_documents_do_not_lock_an_obeying_client_out() {
 
 /// Documents of a few hundred bytes, some hundred of which fill a chunk; under Miri each fills one of its own, most of it
 /// with what packs well.
-const MANY: u64 = or_under_miri(3_000, 5);
+const MANY: u64 = or_under_miri(3_000, 4);
 const NOISE_BYTES: usize = or_under_miri(230, 11_000);
 const MORE_BYTES: usize = or_under_miri(0, 54_000);
 

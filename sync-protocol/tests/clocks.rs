@@ -202,7 +202,7 @@ fn history(seed: u64) {
     // One or none of four is wrong: what most say is right.
     let wrong = random.below(5);
     let mut devices: Vec<Device> = (0..4).map(|number| Device::new(number + 1, 0)).collect();
-    for _ in 0..or_under_miri(40, 20) {
+    for _ in 0..or_under_miri(40, 10) {
         right_ms += 1_000 + random.below(60_000);
         let at = usize::try_from(random.below(4)).unwrap();
         match random.below(100) {

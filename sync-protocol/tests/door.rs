@@ -330,7 +330,7 @@ fn a_transaction_is_refused_whole_and_the_next_one_is_taken() {
     assert_eq!(client.rejected().unwrap()[0].documents.len(), 2);
 
     // Also when it is so large that it comes in many messages, and the forbidden part is in the last.
-    let (documents, repeated) = or_under_miri((3_000, 10), (4, 1_500));
+    let (documents, repeated) = or_under_miri((3_000, 10), (2, 1_500));
     let many = client.commit(START_MS + 20, Durability::Visible, |tx| {
         for id in 0..documents {
             let text = "long enough for chunks ".repeat(repeated);

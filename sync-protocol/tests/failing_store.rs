@@ -150,7 +150,7 @@ impl Store for Failing {
 
 /// The calls that are made to fail, one in each exchange; there have to be so many.
 fn each_call() -> impl Iterator<Item = u32> {
-    (0..10_000).step_by(or_under_miri(1, 101))
+    (0..10_000).step_by(or_under_miri(1, 211))
 }
 
 const LEAST: usize = or_under_miri(100, 1);

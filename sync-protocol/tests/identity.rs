@@ -198,7 +198,9 @@ fn a_later_write_of_either_branch_wins_as_if_they_had_been_two_devices() {
 
 #[test]
 fn every_step_of_a_counter_counts_once() {
-    for (before, lost, since) in [(0, 4, 6), (10, 4, 6), (10, -4, 6), (3, 5, -2)] {
+    for (before, lost, since) in
+        [(0, 4, 6), (10, 4, 6), (10, -4, 6), (3, 5, -2)].into_iter().skip(or_under_miri(0, 3))
+    {
         for resets in [false, true] {
             let count = |step: i64| {
                 move |a: &mut Memory| {

@@ -114,7 +114,7 @@ fn a_hub_passes_changes_on_and_does_not_send_them_back() {
 fn a_run_takes_along_what_is_committed_while_it_is_under_way() {
     let (mut a, mut b) = (replica(1), replica(2));
     // A message takes some 64 KiB.
-    let (documents, repeated) = or_under_miri((2_000, 10), (10, 700));
+    let (documents, repeated) = or_under_miri((2_000, 10), (6, 700));
     (0..documents).for_each(|n| set(&mut a, n, n, "title", &"long enough for chunks ".repeat(repeated)));
     let (mut at_a, mut at_b) = pair(1);
     let mut sent = 0;
@@ -162,7 +162,7 @@ fn every_cut_leaves_both_sides_whole_and_the_next_session_finishes() {
         (20..60).for_each(|n| set(&mut b, n, 100 + n, "title", &"b".repeat(or_under_miri(4_000, 40))));
         (a, b)
     };
-    for cut in (0..40).step_by(or_under_miri(1, 13)) {
+    for cut in (0..40).step_by(or_under_miri(1, 9)).take(or_under_miri(40, 2)) {
         let (mut a, mut b) = build();
         let (mut at_a, mut at_b) = pair(10);
         let mut left = cut;
@@ -382,7 +382,8 @@ fn messages_of_an_older_session_are_refused() {
 #[test]
 fn a_checkpoint_whose_chunks_another_session_has_forgotten_is_not_taken() {
     let (mut a, mut b) = (replica(1), replica(2));
-    (0..600).for_each(|n| set(&mut a, n, n, "title", "one of several chunks"));
+    let (documents, repeated) = or_under_miri((600, 1), (6, 600));
+    (0..documents).for_each(|n| set(&mut a, n, n, "title", &"one of several chunks".repeat(repeated)));
     let (mut at_a, mut at_b) = pair(20);
     let said = |session: &mut Session, replica: &mut Replica<MemoryStore>| {
         std::iter::from_fn(|| session.transmit(replica, START_MS).unwrap()).collect::<Vec<_>>()
@@ -455,7 +456,7 @@ fn a_store_that_lost_more_than_it_wrote_since_is_told_in_the_handshake() {
 #[test]
 fn strangers_who_met_many_writers_exchange_what_differs() {
     let (mut a, mut b) = (replica(1), replica(2));
-    for n in 0..or_under_miri(250, 12) {
+    for n in 0..or_under_miri(250, 4) {
         let mut writer = replica(1_000 + n);
         set(&mut writer, n, n, "title", "one of many");
         if n % 2 == 0 {
@@ -465,7 +466,7 @@ fn strangers_who_met_many_writers_exchange_what_differs() {
     }
     let (at_a, at_b) = exchange_in_memory(&mut a, &mut b, START_MS).unwrap();
     assert_eq!((at_a.status().way, at_b.status().way), (Some(Way::Reconcile), Some(Way::Reconcile)));
-    assert_eq!(at_a.status().reconciled.unwrap().differing, or_under_miri(125, 6));
+    assert_eq!(at_a.status().reconciled.unwrap().differing, or_under_miri(125, 2));
     assert_equal(&mut a, &mut b);
 }
 

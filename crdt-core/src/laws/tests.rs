@@ -81,8 +81,8 @@ impl<const FAULT: u8> Subject for Toy<FAULT> {
     }
 }
 
-/// Under Miri fewer, among which every fault still shows itself.
-const SEEDS: u64 = or_under_miri(100, 12);
+/// Under Miri a few, of right types only: to make the history of a fault smaller, thousands of others are played.
+const SEEDS: u64 = or_under_miri(100, 2);
 
 /// What the check says when it only asks the laws that `asked` names.
 fn outcome<const FAULT: u8>(asked: impl Fn(&str) -> bool, first_seed: u64) -> Result<(), String> {
@@ -103,6 +103,7 @@ fn a_right_type_passes() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a fault is made smaller in thousands of histories: hours under Miri")]
 fn every_law_finds_its_fault() {
     finds::<ADDS>("merge is idempotent");
     finds::<ADDS>("merge is an upper bound");
@@ -120,12 +121,14 @@ fn every_law_finds_its_fault() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a fault is made smaller in thousands of histories: hours under Miri")]
 fn a_panic_is_a_broken_law() {
     let failure = outcome::<PANICS>(|_| true, 0).unwrap_err();
     assert!(failure.contains("it panicked: three is a crowd"), "{failure}");
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a fault is made smaller in thousands of histories: hours under Miri")]
 fn a_failure_is_small_and_its_seed_replays_it() {
     let failure = (0..10).find_map(|round| outcome::<SENDS_ALL>(|_| true, round * 100).err()).unwrap();
     assert_eq!(failure.matches("Mutate {").count(), 1, "one write is enough: {failure}");

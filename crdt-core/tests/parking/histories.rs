@@ -157,7 +157,7 @@ fn run(seed: u64) {
         device.off_ms = if random.chance(50) { some_offset(&mut random) } else { 0 };
     }
     let count = devices.len() as u64;
-    for _ in 0..or_under_miri(60, 25) {
+    for _ in 0..or_under_miri(60, 12) {
         // The library looks at most once a second whether the time of something has come.
         right_ms += if random.chance(10) { random.below(2 * DAY_MS) } else { 1_000 + random.below(5_000) };
         let at = usize::try_from(random.below(count)).unwrap();

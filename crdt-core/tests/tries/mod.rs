@@ -9,7 +9,7 @@ pub use under_miri::or_under_miri;
 
 /// Under Miri a few times with small values: it is a thousand times slower, and looks for something else than a rare case.
 fn few() -> QuickCheck {
-    QuickCheck::new().tests(3).rng(Gen::new(8))
+    QuickCheck::new().tests(2).rng(Gen::new(6))
 }
 
 /// As often as usual.
