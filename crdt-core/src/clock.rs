@@ -302,6 +302,23 @@ mod tests {
         assert_eq!(change.exceed(&end), Err(ClockError::TimeExhausted));
     }
 
+    /// There is no epoch beyond the last, so it is by time there, and only if that is needed.
+    #[test]
+    fn in_the_last_epoch_a_stamp_is_exceeded_by_time() {
+        let (a, b) = (ReplicaId::from_u64(1), ReplicaId::from_u64(2));
+        let stamp = |bits, replica| Stamp { epoch: u32::MAX, hlc: Hlc::from_bits(bits), replica };
+        let exceeding = |bits, overwritten: Stamp| {
+            let mut change = Change { stamp: stamp(bits, b), counter: 1 };
+            change.exceed_by_epoch(&overwritten).map(|()| change.stamp)
+        };
+        assert_eq!(exceeding(9, stamp(5, a)), Ok(stamp(9, b)), "it does already");
+        assert_eq!(exceeding(9, stamp(9, a)), Ok(stamp(9, b)), "it does by its replica");
+        assert_eq!(exceeding(9, stamp(9, b)), Ok(stamp(10, b)), "an equal one, of a copy of this file");
+        assert_eq!(exceeding(9, stamp(12, a)), Ok(stamp(13, b)));
+        assert_eq!(exceeding(u64::MAX, stamp(u64::MAX, a)), Ok(stamp(u64::MAX, b)));
+        assert_eq!(exceeding(u64::MAX, stamp(u64::MAX, b)), Err(ClockError::TimeExhausted));
+    }
+
     #[test]
     fn the_receive_bound_is_inclusive_and_takes_the_past() {
         let bound = ReceiveBound::default();

@@ -109,6 +109,36 @@ fn a_counter_that_would_overflow_says_so_and_is_untouched() {
     assert_eq!(growing.value(), 2 * u128::from(u64::MAX), "no merge of valid counts overflows the sum");
 }
 
+/// An empty delta is not sent, and the document asks whether a counter counted before it resets it.
+#[test]
+fn a_reset_of_what_was_not_counted_since_the_last_one_writes_nothing() {
+    let (mut at_a, mut at_b) = two_clocks();
+    let mut counter = PNCounter::new();
+    assert!(counter.is_empty() && !counter.has_counted());
+    assert!(counter.reset(at_a.tick(0).unwrap()).is_empty() && counter.is_empty());
+    counter.add(at_a.tick(0).unwrap(), 3).unwrap();
+    counter.add(at_b.tick(0).unwrap(), -3).unwrap();
+    assert!(counter.has_counted() && !counter.is_empty(), "although it shows 0");
+    assert!(!counter.reset(at_b.tick(0).unwrap()).is_empty());
+    assert!(!counter.has_counted() && !counter.is_empty());
+    assert!(counter.reset(at_b.tick(0).unwrap()).is_empty());
+    assert!(counter.add(at_b.tick(0).unwrap(), 0).unwrap().is_empty());
+    counter.add(at_b.tick(0).unwrap(), 1).unwrap();
+    assert!(counter.has_counted());
+}
+
+#[test]
+fn a_register_that_was_cleared_shows_nothing_and_is_not_empty() {
+    let (mut clock, _) = two_clocks();
+    let mut register = MvRegister::new();
+    assert!(register.is_empty() && register.clear(clock.tick(0).unwrap()).is_empty());
+    register.write(clock.tick(0).unwrap(), 1);
+    assert!(!register.is_empty());
+    let mut elsewhere = register.clone();
+    elsewhere.merge(register.clear(clock.tick(0).unwrap()));
+    assert_eq!((elsewhere.siblings().len(), elsewhere.is_empty()), (0, false));
+}
+
 #[test]
 fn a_write_beats_what_it_saw_even_from_a_slow_clock() {
     fn property(fast_ms: u32, slow_ms: u32) -> bool {
@@ -239,6 +269,8 @@ fn a_causal_context_is_a_set_of_dots() {
             && merged == context(&union)
             && any_dot.into_iter().all(|dot| merged.contains(dot) == union.contains(&dot))
             && merged.beyond().all(|dot| merged.vector().get(dot.replica) + 1 < dot.counter)
+            && merged.vector().iter().map(|last| last.counter).sum::<u64>() + merged.beyond().len() as u64
+                == union.len() as u64
     }
     tries::times(1_000).quickcheck(property as fn(Vec<(u8, u8)>, Vec<(u8, u8)>) -> bool);
 }
@@ -260,6 +292,8 @@ fn a_version_vector_is_a_lattice() {
             && both.covers(&x)
             && both.covers(&y)
             && x.covers(&y) == (both == x)
+            && both.len() == both.iter().map(|dot| dot.replica).collect::<BTreeSet<_>>().len()
+            && both.is_empty() == (x.is_empty() && y.is_empty())
     }
     tries::usually().quickcheck(property as fn(Vec<(u8, u8)>, Vec<(u8, u8)>, Vec<(u8, u8)>) -> bool);
 }

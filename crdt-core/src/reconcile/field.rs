@@ -88,10 +88,15 @@ mod tests {
                 x += y;
                 x
             };
+            let less = |mut x: Element, y| {
+                x -= y;
+                x
+            };
             let one = Element::new(1);
             a * (b * c) == (a * b) * c
                 && a * sum(b, c) == sum(a * b, a * c)
                 && sum(a - b, b) == a
+                && less(a, b) == a - b
                 && (a.is_zero() || a * a.inverse() == one)
                 && (b.is_zero() || (a * b) * b.inverse() == a)
         }

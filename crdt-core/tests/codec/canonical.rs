@@ -1,7 +1,7 @@
 //! Equal states are equal bytes, and what was written is read back.
 
 use crdt_core::codec::{
-    DecodeError, Dictionary, Reader, Shape, decode_row, encode_row, put_value, read_value,
+    DecodeError, Dictionary, DictionaryEntry, Reader, Shape, decode_row, encode_row, put_value, read_value,
 };
 use crdt_core::{
     Address, Checkpoint, Document, Dot, Fingerprint, Head, Lattice as _, Life, Limits, MemoryStore, Name,
@@ -129,6 +129,22 @@ fn rows_are_read_back_through_a_dictionary_that_only_grows() {
             assert_eq!(back.as_ref(), Ok(document));
         }
         assert_eq!(reader.size(), size);
+        let (mut replicas, mut shapes) = (0, 0);
+        for entry in writer.entries_since((0, 0)) {
+            match entry {
+                DictionaryEntry::Replica(replica) => {
+                    assert_eq!(reader.replica_numbered(replicas), Ok(replica));
+                    assert_eq!(reader.number_of(replica), replicas);
+                    replicas += 1;
+                }
+                DictionaryEntry::Shape(_) => shapes += 1,
+            }
+        }
+        assert_eq!(
+            size,
+            (usize::try_from(replicas).unwrap(), shapes),
+            "what was restored is all that there is"
+        );
         let (_, mut row) = rows.pop().unwrap();
         row.push(0);
         let longer = decode_row(&row, &mut reader, &Limits::DEFAULT, &|_| None);

@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use crdt_core::Limits;
 use crdt_core::codec::{
     DecodeError, Dictionary, Reader, Shape, decode_row, encode_row, put_unsigned, put_value, read_payload,
     read_value,
 };
+use crdt_core::{CellKind, Limits};
 
 use crate::documents::{any_document, value};
 use crate::seeds::{Random, each_case, or_under_miri};
@@ -164,6 +164,33 @@ fn damaged_shapes_and_values_are_refused_or_others() {
             }
         }
     });
+}
+
+/// A reader that took them would make cells that no replica can have, and that no document has a place for.
+#[test]
+fn cells_where_none_can_be_are_refused() {
+    // One cell: its form, nothing shared, so many names.
+    let read = |form: u8, names: &[&[u8]]| {
+        let mut shape = vec![0, 1, form, 0, u8::try_from(names.len()).unwrap()];
+        for name in names {
+            shape.push(u8::try_from(name.len()).unwrap());
+            shape.extend_from_slice(name);
+        }
+        Shape::read(&mut Reader::new(&shape), &Limits::DEFAULT)
+    };
+    for kind in CellKind::ALL {
+        let (live, dead) = ((kind as u8) << 1, (kind as u8) << 1 | 1);
+        let (at_top, in_field) = (read(live, &[]), read(live, &[b"a"]));
+        match kind {
+            CellKind::Presence => assert!(at_top.is_ok() && in_field.is_ok()),
+            CellKind::Deletion => assert!(at_top.is_ok() && in_field.is_err(), "{in_field:?}"),
+            _ => assert!(at_top.is_err() && in_field.is_ok(), "{kind:?}: {at_top:?}"),
+        }
+        let counts = matches!(kind, CellKind::Tally | CellKind::Base);
+        let place: &[&[u8]] = if kind == CellKind::Deletion { &[] } else { &[b"a"] };
+        assert_eq!(read(dead, place).is_err(), counts, "{kind:?}: a total cannot be dead");
+    }
+    assert!(read(16, &[b"a"]).is_err(), "no such kind");
 }
 
 #[test]
