@@ -98,6 +98,32 @@ mod tests {
     use super::*;
     use crate::tries::or_under_miri;
 
+    /// Both sides have to put a slot into the same two bits.
+    #[test]
+    fn what_is_told_is_what_the_protocol_says() {
+        let (mut estimate, mut bins) = (Estimate::default(), [0u128; 14 * 64]);
+        for n in 0..300u32 {
+            let (slot, value) = (n.wrapping_mul(0x9e37_79b9), u64::from(n) << 52 | 1);
+            estimate.add(slot, Element::new(value));
+            let hash = mix(u64::from(slot) ^ 0x6573_7469_6d61_7465);
+            let (level, bin) = (hash.trailing_zeros().min(13) as usize, (hash >> 58) as usize);
+            bins[64 * level + bin] += u128::from(value);
+        }
+        let mut told = [0; 224];
+        for (at, sum) in bins.into_iter().enumerate() {
+            let lowest = u8::try_from(sum % ((1 << 61) - 1) & 3).unwrap();
+            told[at / 4] |= lowest << (2 * (at % 4));
+        }
+        assert_eq!(estimate.to_bytes(), told);
+    }
+
+    #[test]
+    fn a_difference_beyond_all_levels_is_very_large_and_none_is_one() {
+        let nothing = Estimate::default();
+        assert_eq!(nothing.differences(&nothing.to_bytes()), 1);
+        assert_eq!(nothing.differences(&[0xff; Estimate::BYTES]), (BEHIND[FULL] << 13) / 16);
+    }
+
     #[test]
     #[allow(clippy::cast_precision_loss)] // small numbers
     fn it_is_about_right_for_any_number() {
