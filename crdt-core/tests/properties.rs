@@ -9,7 +9,7 @@ use std::fmt::Debug;
 
 use crdt_core::cells::{Base, Chain, Mark, Tally, Written};
 use crdt_core::{
-    CausalContext, Change, Clock, Dot, Flag, GCounter, Hlc, Lattice, LwwRegister, MvRegister, OrSet,
+    CausalContext, Change, Clock, Dot, Flag, GCounter, GSet, Hlc, Lattice, LwwRegister, MvRegister, OrSet,
     PNCounter, ReplicaId, Stamp, VersionVector,
 };
 use quickcheck::{Arbitrary, Gen};
@@ -273,6 +273,35 @@ fn a_causal_context_is_a_set_of_dots() {
                 == union.len() as u64
     }
     tries::times(1_000).quickcheck(property as fn(Vec<(u8, u8)>, Vec<(u8, u8)>) -> bool);
+}
+
+#[test]
+fn nothing_is_seen_by_a_dot_that_is_before_the_first() {
+    let mut vector = VersionVector::new();
+    assert!(!vector.raise(Dot::new(ReplicaId::from_u64(1), 0)));
+    assert!(vector.is_empty() && vector == VersionVector::new());
+}
+
+/// A copied file has the same clock as its original, so stamps can be equal; the later write still has to win.
+#[test]
+fn an_equal_stamp_is_exceeded() {
+    let mut change = Clock::new(ReplicaId::from_u64(1)).tick(5).unwrap();
+    let overwritten = change.stamp;
+    change.exceed(&overwritten).unwrap();
+    assert!(change.stamp > overwritten);
+}
+
+#[test]
+fn sets_say_what_is_in_them() {
+    let (mut at_a, _) = two_clocks();
+    let (mut grows, mut set) = (GSet::new(), OrSet::new());
+    assert!(!grows.contains(&"a") && !set.contains(&"a") && set.is_empty());
+    grows.add(at_a.tick(0).unwrap(), "a");
+    set.add(at_a.tick(0).unwrap(), "a");
+    assert!(grows.contains(&"a") && !grows.contains(&"b"));
+    assert!(set.contains(&"a") && !set.contains(&"b") && !set.is_empty());
+    set.remove(at_a.tick(0).unwrap(), &"a");
+    assert!(!set.contains(&"a") && set.iter().next().is_none());
 }
 
 #[test]
