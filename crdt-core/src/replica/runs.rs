@@ -374,6 +374,9 @@ impl<S: Store> Replica<S> {
 }
 
 #[cfg(test)]
+mod kept;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Namespace, ReplicaId};
