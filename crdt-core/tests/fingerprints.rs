@@ -50,9 +50,9 @@ impl Expected {
     fn new(path: &[&str], kind: u8) -> Self {
         let mut all = Self(Vec::new());
         all.text("tasks").bytes(DocumentId::from_u64(7).as_bytes()).number(path.len() as u64);
-        path.iter().for_each(|name| {
+        for name in path {
             all.text(name);
-        });
+        }
         all.0.push(kind);
         all
     }

@@ -36,7 +36,7 @@ fn overtaken() -> (Replica<MemoryStore>, Stamp) {
     let by = Change { stamp, counter: 1 };
     let mut ahead = Document::new();
     let title = Cell::Register(Written::Open { by, content: Payload::from("from tomorrow") });
-    ahead.merge_cell(&vec![Name::from("title")], title);
+    ahead.merge_cell(&[Name::from("title")], title);
     let (documents, context) = (vec![(Address::new("tasks", TASK), ahead)], vec![by.dot()]);
     let (peer, author) = (Life(9), by.replica());
     replica

@@ -158,15 +158,8 @@ const LEAST: usize = or_under_miri(100, 1);
 /// Everything that `a` has, and a live change, to a store that fails at call `fails_at`. False when it did not get there.
 fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
     let mut a = replica(1);
-    (0..documents).for_each(|n| {
-        set(
-            &mut a,
-            n,
-            n + ahead_ms,
-            "title",
-            &"long enough for several chunks ".repeat(or_under_miri(200, 20)),
-        )
-    });
+    let text = "long enough for several chunks ".repeat(or_under_miri(200, 20));
+    (0..documents).for_each(|n| set(&mut a, n, n + ahead_ms, "title", &text));
     let mut b = Replica::new(Failing { store: replica(2).into_store(), left: None, durable: Vec::new() });
     b.keep_time(ReceiveBound::default());
     let (mut at_a, mut at_b) =

@@ -145,7 +145,7 @@ fn a_document_larger_than_a_message_travels_in_parts() {
     let (mut a, mut b) = (replica(1), replica(2));
     edit(&mut a, 1, 0, |document| {
         (0..6).for_each(|n| {
-            document.set(format!("field {n}"), "x".repeat(or_under_miri(1_000_000, 12_000))).unwrap()
+            document.set(format!("field {n}"), "x".repeat(or_under_miri(1_000_000, 12_000))).unwrap();
         });
     });
     exchange_in_memory(&mut a, &mut b, START_MS).unwrap();

@@ -111,7 +111,7 @@ mod tests {
         }
         let mut told = [0; 224];
         for (at, sum) in bins.into_iter().enumerate() {
-            let lowest = u8::try_from(sum % ((1 << 61) - 1) & 3).unwrap();
+            let lowest = u8::try_from((sum % ((1 << 61) - 1)) & 3).unwrap();
             told[at / 4] |= lowest << (2 * (at % 4));
         }
         assert_eq!(estimate.to_bytes(), told);

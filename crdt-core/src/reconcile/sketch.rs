@@ -145,6 +145,7 @@ fn maps_to(slot: Slot, salt: u64, index: usize) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "quickcheck calls its properties by value")]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -122,21 +122,20 @@ fn a_fork_somewhere_is_where_all_that_is_known_elsewhere_ends() {
         assert!(!fork.exact);
         (fork.counter, fork.sequence, fork.run, fork.within)
     };
-    const ANY: u64 = u64::MAX;
-    assert_eq!(place(0, (0, 0), ANY), (0, 0, 1, false), "nothing is known elsewhere");
-    assert_eq!(place(1, (0, 0), ANY), (10, 20, 2, false), "a run is");
-    assert_eq!(place(0, (5, 8), ANY), (5, 8, 1, true), "a part of a run is");
-    assert_eq!(place(0, (15, 30), ANY), (15, 30, 2, true));
-    assert_eq!(place(0, (20, 40), ANY), (20, 40, 3, true));
-    assert_eq!(place(1, (10, 20), ANY), (10, 20, 2, false), "no more than the runs say");
-    assert_eq!(place(1, (12, 20), ANY), (12, 20, 2, true));
-    assert_eq!(place(1, (12, 19), ANY), (10, 20, 2, false), "the runs know of later positions");
-    assert_eq!(place(1, (9, 30), ANY), (10, 20, 2, false), "and of later transactions");
+    assert_eq!(place(0, (0, 0), u64::MAX), (0, 0, 1, false), "nothing is known elsewhere");
+    assert_eq!(place(1, (0, 0), u64::MAX), (10, 20, 2, false), "a run is");
+    assert_eq!(place(0, (5, 8), u64::MAX), (5, 8, 1, true), "a part of a run is");
+    assert_eq!(place(0, (15, 30), u64::MAX), (15, 30, 2, true));
+    assert_eq!(place(0, (20, 40), u64::MAX), (20, 40, 3, true));
+    assert_eq!(place(1, (10, 20), u64::MAX), (10, 20, 2, false), "no more than the runs say");
+    assert_eq!(place(1, (12, 20), u64::MAX), (12, 20, 2, true));
+    assert_eq!(place(1, (12, 19), u64::MAX), (10, 20, 2, false), "the runs know of later positions");
+    assert_eq!(place(1, (9, 30), u64::MAX), (10, 20, 2, false), "and of later transactions");
     // The proof is of the start of a run, so what was acknowledged after it may be of the other history.
     assert_eq!(place(0, (10, 20), 2), (10, 20, 2, true));
     assert_eq!(place(0, (11, 21), 2), (0, 0, 1, false));
     assert_eq!(place(2, (0, 0), 2), (10, 20, 2, false));
-    let none = Runs { first: 1, ..Runs::default() }.fork_somewhere(&head(30, 60), (15, 30), ANY);
+    let none = Runs { first: 1, ..Runs::default() }.fork_somewhere(&head(30, 60), (15, 30), u64::MAX);
     assert_eq!((none.counter, none.sequence, none.run, none.within), (30, 60, u64::MAX, false));
 }
 
