@@ -25,8 +25,8 @@ const OF_A_MESSAGE: Limits = or_under_miri(
         name_bytes: 60,
         value_bytes: 40_000,
         values: 3_200,
-        cells_per_message: 110,
-        names_per_message: 200,
+        cells_per_message: 70,
+        names_per_message: 130,
         ..LIMITS
     },
 );

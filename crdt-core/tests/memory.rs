@@ -254,7 +254,7 @@ fn many_shapes() -> Vec<u8> {
 /// All at once: the most cells, names and values, and bytes that are nothing but bytes.
 fn everything_at_once() -> Vec<u8> {
     let registers = 8;
-    let replicas = or_under_miri(16_000, 60);
+    let replicas = or_under_miri(16_000, 20);
     let mut out = Vec::new();
     put_unsigned(&mut out, replicas << 1 | 1);
     for replica in 0..replicas {
@@ -285,7 +285,7 @@ fn everything_at_once() -> Vec<u8> {
 fn attacks() -> Vec<(String, Vec<u8>)> {
     let mut all =
         vec![("many changes".into(), many_changes()), ("empty documents".into(), empty_documents())];
-    for depth in [1, 2, 8, 65].into_iter().step_by(or_under_miri(1, 2)) {
+    for depth in [1, 2, 8, 65].into_iter().step_by(or_under_miri(1, 4)) {
         all.push((format!("one shape of {depth} names a path"), one_shape_again_and_again(depth)));
         for names in [or_under_miri(1 << 14, 1 << 6), or_under_miri(1 << 16, 1 << 8)] {
             all.push((format!("{names} names, {depth} a path"), deep_paths(depth, names)));

@@ -81,16 +81,14 @@ fn fills(batch: impl Fn(u64) -> Batch) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a dictionary is full after a thousand shapes, and that is fixed")]
 fn a_full_dictionary_starts_anew_on_both_sides() {
     let of = |names: Vec<Vec<String>>| {
         let path = |names: Vec<String>| names.into_iter().map(Name::from).collect();
         of_cells(&names.into_iter().map(|names| (path(names), flag(1))).collect::<Vec<_>>())
     };
-    // Many shapes, under Miri they alone; then documents, replicas, shapes of many cells, and shapes of long names.
+    // Many shapes; then documents, replicas, shapes of many cells, and shapes of long names.
     fills(|number| (0..50).map(|at| (address(at), of(vec![vec![format!("{number} {at}")]]))).collect());
-    if cfg!(miri) {
-        return;
-    }
     let document = of(vec![vec!["a".into()]]);
     fills(|number| (number * 500..(number + 1) * 500).map(|at| (address(at), document.clone())).collect());
     fills(|number| {
