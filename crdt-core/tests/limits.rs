@@ -509,6 +509,18 @@ fn names_values_and_nesting_in_a_message() {
     });
 }
 
+#[test]
+fn each_value_of_a_message_may_be_large() {
+    let long = Value::from("v".repeat(OF_A_MESSAGE.value_bytes - 4));
+    let open = || Cell::Register(Written::Open { by: change(0, 0, 1), content: long.clone().into() });
+    let large = alone(document([(path(&["a"]), open()), (path(&["b"]), open())]));
+    let mut bytes = Vec::new();
+    let all = large.iter().map(|(address, document)| (address, document));
+    encode_batch(&mut bytes, &mut Dictionary::new(), all);
+    let read = decode_batch(&mut Reader::new(&bytes), &mut Dictionary::new(), &OF_A_MESSAGE);
+    assert!(read.as_ref() == Ok(&large), "{:?}", read.map(|documents| documents.len()));
+}
+
 /// Paths were not counted with their names, so a message of many long ones was larger than its reader takes.
 #[test]
 fn every_part_of_a_document_of_long_names_fits_a_message() {

@@ -291,6 +291,19 @@ fn an_equal_stamp_is_exceeded() {
     assert!(change.stamp > overwritten);
 }
 
+/// Otherwise the replica's next change would be older than the one before.
+#[test]
+fn a_clock_goes_on_from_a_change_that_was_raised() {
+    let (mut slow, mut fast) = two_clocks();
+    let mut change = slow.tick(5).unwrap();
+    change.exceed(&fast.tick(9_000).unwrap().stamp).unwrap();
+    slow.adopt(&change);
+    let next = slow.tick(6).unwrap();
+    assert!(next.stamp > change.stamp && next.counter == 2);
+    slow.adopt(&change);
+    assert!(slow.tick(7).unwrap().stamp > next.stamp, "never back");
+}
+
 #[test]
 fn sets_say_what_is_in_them() {
     let (mut at_a, _) = two_clocks();

@@ -102,10 +102,13 @@ mod tests {
     #[test]
     fn what_is_told_is_what_the_protocol_says() {
         let (mut estimate, mut bins) = (Estimate::default(), [0u128; 14 * 64]);
-        for n in 0..300u32 {
-            let (slot, value) = (n.wrapping_mul(0x9e37_79b9), u64::from(n) << 52 | 1);
+        let hash_of = |slot: &u32| mix(u64::from(*slot) ^ 0x6573_7469_6d61_7465);
+        let beyond_the_last_level = (0..u32::MAX).find(|slot| hash_of(slot).trailing_zeros() > 13).unwrap();
+        let some = (0..300u32).map(|n| n.wrapping_mul(0x9e37_79b9));
+        for (n, slot) in some.chain([beyond_the_last_level]).enumerate() {
+            let value = (n as u64) << 52 | 1;
             estimate.add(slot, Element::new(value));
-            let hash = mix(u64::from(slot) ^ 0x6573_7469_6d61_7465);
+            let hash = hash_of(&slot);
             let (level, bin) = (hash.trailing_zeros().min(13) as usize, (hash >> 58) as usize);
             bins[64 * level + bin] += u128::from(value);
         }

@@ -215,6 +215,29 @@ mod tests {
         tries::usually().quickcheck(property as fn(_, _) -> bool);
     }
 
+    /// A symbol in which the numbers of two slots cancel out is not empty.
+    #[test]
+    fn two_that_cancel_out_are_not_nothing() {
+        let mut sketch = Sketch::new(0, 1);
+        sketch.add(3, Element::new(9));
+        sketch.add(4, Element::ZERO - Element::new(9));
+        assert_eq!(sketch.difference(&Sketch::new(0, 1)), None);
+    }
+
+    #[test]
+    fn one_symbol_is_enough_for_one_slot() {
+        let sketch = of(&BTreeMap::from([(3, 9)]), 0, 1);
+        assert_eq!(sketch.difference(&Sketch::new(0, 1)), Some(vec![3]));
+    }
+
+    /// From a hostile peer: the slot is in its symbols with two different numbers, so that it never comes out of all of them.
+    #[test]
+    fn a_sketch_that_contradicts_itself_comes_to_an_end() {
+        let mut sketch = of(&BTreeMap::from([(3, 9)]), 0, 8);
+        sketch.symbols[0].add(3, Element::new(1));
+        assert_eq!(sketch.difference(&Sketch::new(0, 8)), None);
+    }
+
     /// How many symbols are needed is what the protocol's request for them is reckoned from.
     #[test]
     fn the_symbols_that_are_asked_for_are_enough() {

@@ -1,11 +1,12 @@
 //! Equal states are equal bytes, and what was written is read back.
 
+use crdt_core::cells::Mark;
 use crdt_core::codec::{
     DecodeError, Dictionary, DictionaryEntry, Reader, Shape, decode_row, encode_row, put_value, read_value,
 };
 use crdt_core::{
-    Address, Checkpoint, Document, Dot, Fingerprint, Head, Lattice as _, Life, Limits, MemoryStore, Name,
-    Namespace, Path, Payload, Replica, ReplicaId, Store as _,
+    Address, Cell, Change, Checkpoint, Document, Dot, Fingerprint, Head, Hlc, Lattice as _, Life, Limits,
+    MemoryStore, Name, Namespace, Path, Payload, Replica, ReplicaId, Stamp, Store as _,
 };
 
 use crate::documents::{any_document, flag, hostile_cells, of_cells, presence, reachable, value};
@@ -211,6 +212,31 @@ fn values_and_shapes_have_one_form() {
             assert_eq!(reader.finish(), Ok(()));
         }
     });
+}
+
+/// Presence follows from the greatest change of its writer, wherever in the document that is.
+#[test]
+fn presence_is_left_out_when_it_follows_from_the_latest_cell() {
+    let flag_by = |counter| Cell::Flag(by(counter).replica(), Mark::Live { by: by(counter), content: () });
+    let present =
+        |counter| Cell::Presence(by(counter).replica(), Mark::Live { by: by(counter), content: () });
+    for (first, second) in [(1, 2), (2, 1)] {
+        let with = |presence: u64| {
+            let cells = [
+                (vec![Name::from("a")], flag_by(first)),
+                (vec![Name::from("b")], flag_by(second)),
+                (Path::new(), present(presence)),
+            ];
+            bytes(&of_cells(&cells)).len()
+        };
+        assert!(with(2) < with(1), "{} and {} bytes", with(2), with(1));
+    }
+}
+
+/// The change of one replica with this counter.
+fn by(counter: u64) -> Change {
+    let stamp = Stamp { epoch: 0, hlc: Hlc::from_bits(counter), replica: ReplicaId::from_u64(5) };
+    Change { stamp, counter }
 }
 
 #[test]

@@ -166,6 +166,25 @@ fn damaged_shapes_and_values_are_refused_or_others() {
     });
 }
 
+/// A replica is announced by the next number and no other, so that a message has one form.
+#[test]
+fn a_replica_that_is_announced_out_of_turn_is_refused() {
+    let read = |number: u64| {
+        let mut batch = vec![3, 0]; // anew, one change, of replica 0
+        batch.extend_from_slice(&[1; 16]);
+        batch.extend_from_slice(&[2, 1, 0, 0, 1, b't']); // counter 1; one document in collection 0
+        batch.extend_from_slice(&[7; 16]);
+        // A shape that is not remembered: one dead flag.
+        batch.extend_from_slice(&[1, 0, 1, (CellKind::Flag as u8) << 1 | 1, 0, 1, 1, b'a', 0]);
+        put_unsigned(&mut batch, number);
+        batch.extend_from_slice(&[9; 16]);
+        batch.push(1);
+        decode(&batch, &mut Dictionary::new())
+    };
+    assert_eq!(read(1).unwrap().len(), 1);
+    assert_eq!(read(2), Err(DecodeError::UnknownEntry { what: "replica", index: 2 }));
+}
+
 /// A reader that took them would make cells that no replica can have, and that no document has a place for.
 #[test]
 fn cells_where_none_can_be_are_refused() {

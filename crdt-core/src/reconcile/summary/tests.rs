@@ -105,6 +105,7 @@ fn sums_that_are_made_in_steps_and_kept_up_are_those_of_everything() {
         check(store);
         let summary = Summary::load(store).unwrap();
         assert_eq!((summary.depth, summary.through), (DEPTH, DOCUMENTS));
+        assert_eq!(summary.scanned, Scanned::Everything);
         assert_eq!(advance(store, 10), 1, "nothing is new");
     });
     (0..30).for_each(|id| edit(&mut replica, id, "second"));
@@ -132,6 +133,15 @@ fn what_changes_while_all_documents_are_looked_at_is_not_missed() {
         advance(store, 10);
         check(store);
     });
+}
+
+#[test]
+fn a_slot_and_its_check_are_the_lowest_bits_of_the_address() {
+    let (namespace, address) = (Namespace::from_secret("s"), Address::new("tasks", DocumentId::from_u64(7)));
+    let hash = Fingerprints::new(&namespace, &address).of_address().0;
+    let (slot, check) = slot_of(&namespace, &address);
+    assert_eq!(u128::from(slot) + (u128::from(check) << 32), hash % (1 << 40));
+    assert_ne!(check, 0, "the test sees something");
 }
 
 #[test]

@@ -136,6 +136,26 @@ fn runs_are_learned_from_what_moves_the_cursor_or_is_of_a_later_one() {
     };
     assert_eq!([3, 2, 5, 5].map(&mut heard_of), [3, 3, 5, 5]);
 
+    // With a checkpoint.
+    let mut with_checkpoint = |cursor, number| {
+        let (peer, replica_id, documents, context) = (Life(2), THERE, Vec::new(), Vec::new());
+        let checkpoint =
+            Checkpoint { peer, replica: replica_id, cursor, context, documents, scope: 0, session: 0 };
+        let store = &mut replica.store;
+        transact(store, Access::Write, Durability::Visible, |store| {
+            let learned = heard(store, None, &checkpoint, &trail(number))?.is_some();
+            store.set_peer(&PeerRecord { cursor, ..nothing_known(Life(2), THERE) })?;
+            Ok::<_, StoreError>((learned, Contact::of(store, Life(2))?.trail.number))
+        })
+        .unwrap()
+    };
+    assert_eq!(with_checkpoint(0, 4), (false, 5), "of an earlier run, and the cursor did not move");
+    assert_eq!(with_checkpoint(1, 4), (true, 4));
+    assert_eq!(with_checkpoint(1, 5), (true, 5));
+    let from_the_start = nothing_known(Life(2), THERE);
+    let store = &mut replica.store;
+    transact(store, Access::Write, Durability::Visible, |store| store.set_peer(&from_the_start)).unwrap();
+
     // In a session: with an acknowledgement that takes the cursor past steps which are nothing but ours.
     replica.met(Life(2), 1, meeting(true)).unwrap();
     let mut passed = |cursor, number| {

@@ -161,3 +161,26 @@ fn the_total_at_a_fork_is_the_first_that_was_kept_since() {
     totals::put(&mut store, (1, false), &address, &path, None).unwrap();
     assert_eq!(at(&mut store, fork(1, false, 0)), Total::Was(None), "it had never been counted");
 }
+
+#[test]
+fn a_total_is_kept_once_for_a_run_and_once_since_a_peer_had_everything() {
+    let (address, path) = votes();
+    let counted = |counter| {
+        let mut document = crate::Document::new();
+        document.merge_cell(&path, crate::Cell::Tally(OWN, tally(counter)));
+        document
+    };
+    let keeps = |before: Option<u64>, acked: u64| {
+        let mut store = store();
+        three().put(&mut store).unwrap();
+        let before = before.map(counted).unwrap_or_default();
+        totals::keep(&mut store, OWN, acked, &address, &before, &counted(99)).unwrap();
+        let notes = store.notes_after(b"total\0", &[], usize::MAX).unwrap();
+        notes.iter().map(|(key, _)| (key[13], key[14])).collect::<Vec<_>>()
+    };
+    // The present run is the third, and began at 20.
+    assert_eq!(keeps(None, 0), [(3, 0)], "counted for the first time");
+    assert_eq!(keeps(Some(20), 0), [(3, 0)], "counted for the first time in this run");
+    assert_eq!(keeps(Some(21), 20), [], "again");
+    assert_eq!(keeps(Some(21), 21), [(3, 1)], "for the first time since it was acknowledged");
+}
