@@ -7,7 +7,7 @@ mod tries;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use crdt_core::cells::{Base, Chain, Mark, Tally, Written};
+use crdt_core::cells::{Base, Cells, Chain, Mark, Tally, Written};
 use crdt_core::{
     CausalContext, Change, Clock, Dot, Flag, GCounter, GSet, Hlc, Lattice, LwwRegister, MvRegister, OrSet,
     PNCounter, ReplicaId, Stamp, VersionVector,
@@ -238,6 +238,17 @@ fn every_cell_is_a_chain() {
     check().quickcheck(is_a_chain::<Written<u64>> as fn(_, _, _) -> bool);
     check().quickcheck(is_a_chain::<Tally> as fn(_, _, _) -> bool);
     check().quickcheck(is_a_chain::<Base> as fn(_, _, _) -> bool);
+}
+
+#[test]
+fn cells_are_taken_out_in_the_order_of_their_keys() {
+    let (mut clock, _) = two_clocks();
+    let by = clock.tick(1).unwrap();
+    let tallies = [(2, 7), (1, 5), (3, 9)].map(|(key, p)| (key, Tally { by, p, m: 0 }));
+    let cells: Cells<u8, Tally> = tallies.into_iter().collect();
+    let seen: Vec<_> = cells.iter().map(|(key, cell)| (*key, *cell)).collect();
+    assert_eq!(seen.iter().map(|(key, cell)| (*key, cell.p)).collect::<Vec<_>>(), [(1, 5), (2, 7), (3, 9)]);
+    assert_eq!(cells.into_iter().collect::<Vec<_>>(), seen);
 }
 
 /// Dots as (replica, counter), few enough that gaps open and close.

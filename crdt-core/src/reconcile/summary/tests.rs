@@ -63,6 +63,7 @@ fn check(store: &mut MemoryStore) {
     let first = kept.symbols()[0];
     assert_eq!((u128::from(first.values.to_bits()), u128::from(first.products.to_bits())), sums);
     let from_leaves = summary.sketch(store, 0, KEPT + 1).unwrap();
+    assert_eq!((kept.symbols().len(), from_leaves.symbols().len()), (KEPT, KEPT + 1));
     assert_eq!(kept.symbols(), &from_leaves.symbols()[..KEPT]);
     assert_eq!(summary.sketch(store, 0, 9).unwrap().symbols(), &kept.symbols()[..9]);
     let mut salted = Sketch::new(7, 30);
