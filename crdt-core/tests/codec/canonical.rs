@@ -5,8 +5,8 @@ use crdt_core::codec::{
     DecodeError, Dictionary, DictionaryEntry, Reader, Shape, decode_row, encode_row, put_value, read_value,
 };
 use crdt_core::{
-    Address, Cell, Change, Checkpoint, Document, Dot, Fingerprint, Head, Hlc, Lattice as _, Life, Limits,
-    MemoryStore, Name, Namespace, Path, Payload, Replica, ReplicaId, Stamp, Store as _,
+    Address, Cell, Change, Checkpoint, Document, DocumentId, Dot, Fingerprint, Head, Hlc, Lattice as _, Life,
+    Limits, MemoryStore, Name, Namespace, Path, Payload, Replica, ReplicaId, Stamp, Store as _,
 };
 
 use crate::documents::{any_document, flag, hostile_cells, of_cells, presence, reachable, value};
@@ -212,6 +212,26 @@ fn values_and_shapes_have_one_form() {
             assert_eq!(reader.finish(), Ok(()));
         }
     });
+}
+
+/// Within a session names and ids are written once. Two sides that both forgot would understand each other all the same.
+#[test]
+fn what_was_mentioned_is_not_written_out_again() {
+    let cell = |counter| Cell::Flag(by(counter).replica(), Mark::Live { by: by(counter), content: () });
+    let mut dictionary = Dictionary::new();
+    let mut sent = Vec::new();
+    for first in [0, 2] {
+        let of = |number: u64| {
+            let address = Address::new("the collection", DocumentId::from_u64(number));
+            (address, of_cells(&[(vec![Name::from("the field")], cell(number + 1))]))
+        };
+        sent.extend(encode(&mut dictionary, &vec![of(first), of(first + 1)]));
+    }
+    let replica = *ReplicaId::from_u64(5).as_bytes();
+    for written in [&b"the collection"[..], b"the field", &replica] {
+        let count = sent.windows(written.len()).filter(|window| *window == written).count();
+        assert_eq!(count, 1, "{}", String::from_utf8_lossy(written));
+    }
 }
 
 /// Presence follows from the greatest change of its writer, wherever in the document that is.
