@@ -23,6 +23,7 @@ const OF_A_MESSAGE: Limits = or_under_miri(
     LIMITS,
     Limits {
         name_bytes: 60,
+        depth: 10,
         value_bytes: 40_000,
         values: 3_200,
         cells_per_message: 70,
