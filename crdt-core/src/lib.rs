@@ -112,6 +112,9 @@ mod scope;
 mod small_map;
 mod store;
 mod transaction;
+#[cfg(test)]
+#[path = "../tests/tries/mod.rs"]
+mod tries;
 pub mod types;
 mod value;
 mod version_vector;

@@ -298,22 +298,24 @@ mod tests {
     use alloc::collections::BTreeMap;
 
     use super::*;
+    use crate::tries::or_under_miri;
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of keys: hours under Miri")]
     fn it_is_the_same_map_whatever_the_number_of_chunks_and_the_order_of_keys() {
-        for factor in [1, 2_999, 1_237] {
+        // A prime, so that every factor leads through all keys.
+        let keys = or_under_miri(3_001, 211u32);
+        for factor in [1, keys - 2, 1_237] {
             let (mut map, mut model) = (SmallMap::default(), BTreeMap::new());
-            for (value, key) in (0..6_000u32).map(|i| i * factor % 3_001).enumerate() {
+            for (value, key) in (0..2 * keys - 2).map(|i| i * factor % keys).enumerate() {
                 map.insert(key, value);
                 model.insert(key, value);
             }
             assert!(
-                matches!(&map, SmallMap::Many(chunks) if chunks.len() >= 3_000 / CHUNK && chunks.iter().all(|c| !c.is_empty() && c.len() <= CHUNK))
+                matches!(&map, SmallMap::Many(chunks) if chunks.len() >= keys as usize / CHUNK && chunks.iter().all(|c| !c.is_empty() && c.len() <= CHUNK))
             );
             assert!(map.iter().eq(model.iter()));
             assert_eq!(map.len(), model.len());
-            for start in (0..3_100).step_by(7) {
+            for start in (0..keys + 99).step_by(or_under_miri(7, 61)) {
                 assert!(map.iter_from(&start).eq(model.range(start..)), "from {start}");
                 assert_eq!(map.get(&start), model.get(&start));
             }
@@ -326,14 +328,14 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "thousands of keys: hours under Miri")]
     fn it_is_the_same_map_while_keys_are_removed() {
         let (mut map, mut model) = (SmallMap::default(), BTreeMap::new());
         // Grows to a number of keys, then shrinks to nothing, a few times: through all forms and back.
-        for round in 0..4u32 {
-            for key in (0..1_500u32).map(|i| (i * 611 + round) % 1_501) {
+        let keys = or_under_miri(1_501, 151u32);
+        for round in 0..or_under_miri(4, 2u32) {
+            for key in (0..keys - 1).map(|i| (i * 611 + round) % keys) {
                 assert_eq!(map.insert(key, round), model.insert(key, round));
-                let out = (key * 7 + round) % 1_501;
+                let out = (key * 7 + round) % keys;
                 if key % 3 == 0 {
                     assert_eq!(map.remove(&out), model.remove(&out));
                 }
@@ -341,7 +343,7 @@ mod tests {
                 *model.entry(key / 2).or_default() += 1;
             }
             assert!(map.iter().eq(model.iter()) && map.len() == model.len());
-            for key in (0..1_501).map(|i| i * 13 % 1_501) {
+            for key in (0..keys).map(|i| i * 13 % keys) {
                 assert_eq!(map.remove(&key), model.remove(&key), "{key} in round {round}");
                 assert_eq!(map.is_empty(), model.is_empty());
                 assert!(map.iter_from(&key).next() == model.range(key..).next());

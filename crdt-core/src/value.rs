@@ -213,7 +213,9 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
     use alloc::vec;
+    use alloc::vec::Vec;
 
     use super::*;
 
@@ -235,5 +237,28 @@ mod tests {
         assert_eq!(Value::from(1).depth(), 0);
         assert_eq!(Value::Array(Box::new([])).depth(), 1);
         assert_eq!(Value::from(vec![Value::from(vec![Value::Null])]).depth(), 2);
+        let object = |value| Value::from(BTreeMap::from([("k".into(), value)]));
+        assert_eq!((object(Value::Null).depth(), object(object(vec![0; 3].into())).depth()), (1, 2));
+        assert_eq!(object(vec![object(Value::Null), Value::Null].into()).count(), 5);
+    }
+
+    #[test]
+    fn a_value_is_read_as_what_it_is_and_as_nothing_else() {
+        type Read = (Option<String>, Option<i64>, Option<f64>, Option<bool>, Option<Vec<u8>>);
+        let read = |value: &Value| -> Read {
+            let (text, bytes) = (value.as_str().map(String::from), value.as_bytes().map(Vec::from));
+            (text, value.as_i64(), value.as_f64(), value.as_bool(), bytes)
+        };
+        let nothing: Read = (None, None, None, None, None);
+        assert_eq!(read(&"x".into()), (Some("x".into()), None, None, None, None));
+        assert_eq!(read(&7.into()), (None, Some(7), Some(7.0), None, None));
+        assert_eq!(read(&1.5.into()), (None, None, Some(1.5), None, None));
+        for truth in [true, false] {
+            assert_eq!(read(&truth.into()), (None, None, None, Some(truth), None));
+        }
+        assert_eq!(read(&vec![0u8, 9].into()), (None, None, None, None, Some(vec![0, 9])));
+        for other in [Value::Null, Value::Timestamp(7), vec![Value::from(7)].into(), BTreeMap::new().into()] {
+            assert_eq!(read(&other), nothing, "{other:?}");
+        }
     }
 }

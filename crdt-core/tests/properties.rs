@@ -7,9 +7,9 @@ mod tries;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use crdt_core::cells::{Base, Chain, Mark, Tally, Written};
+use crdt_core::cells::{Base, Cells, Chain, Mark, Tally, Written};
 use crdt_core::{
-    CausalContext, Change, Clock, Dot, Flag, GCounter, Hlc, Lattice, LwwRegister, MvRegister, OrSet,
+    CausalContext, Change, Clock, Dot, Flag, GCounter, GSet, Hlc, Lattice, LwwRegister, MvRegister, OrSet,
     PNCounter, ReplicaId, Stamp, VersionVector,
 };
 use quickcheck::{Arbitrary, Gen};
@@ -107,6 +107,36 @@ fn a_counter_that_would_overflow_says_so_and_is_untouched() {
     assert!(growing.increment(ReplicaId::from_u64(1), 1).is_err());
     growing.increment(ReplicaId::from_u64(2), u64::MAX).unwrap();
     assert_eq!(growing.value(), 2 * u128::from(u64::MAX), "no merge of valid counts overflows the sum");
+}
+
+/// An empty delta is not sent, and the document asks whether a counter counted before it resets it.
+#[test]
+fn a_reset_of_what_was_not_counted_since_the_last_one_writes_nothing() {
+    let (mut at_a, mut at_b) = two_clocks();
+    let mut counter = PNCounter::new();
+    assert!(counter.is_empty() && !counter.has_counted());
+    assert!(counter.reset(at_a.tick(0).unwrap()).is_empty() && counter.is_empty());
+    counter.add(at_a.tick(0).unwrap(), 3).unwrap();
+    counter.add(at_b.tick(0).unwrap(), -3).unwrap();
+    assert!(counter.has_counted() && !counter.is_empty(), "although it shows 0");
+    assert!(!counter.reset(at_b.tick(0).unwrap()).is_empty());
+    assert!(!counter.has_counted() && !counter.is_empty());
+    assert!(counter.reset(at_b.tick(0).unwrap()).is_empty());
+    assert!(counter.add(at_b.tick(0).unwrap(), 0).unwrap().is_empty());
+    counter.add(at_b.tick(0).unwrap(), 1).unwrap();
+    assert!(counter.has_counted());
+}
+
+#[test]
+fn a_register_that_was_cleared_shows_nothing_and_is_not_empty() {
+    let (mut clock, _) = two_clocks();
+    let mut register = MvRegister::new();
+    assert!(register.is_empty() && register.clear(clock.tick(0).unwrap()).is_empty());
+    register.write(clock.tick(0).unwrap(), 1);
+    assert!(!register.is_empty());
+    let mut elsewhere = register.clone();
+    elsewhere.merge(register.clear(clock.tick(0).unwrap()));
+    assert_eq!((elsewhere.siblings().len(), elsewhere.is_empty()), (0, false));
 }
 
 #[test]
@@ -210,6 +240,17 @@ fn every_cell_is_a_chain() {
     check().quickcheck(is_a_chain::<Base> as fn(_, _, _) -> bool);
 }
 
+#[test]
+fn cells_are_taken_out_in_the_order_of_their_keys() {
+    let (mut clock, _) = two_clocks();
+    let by = clock.tick(1).unwrap();
+    let tallies = [(2, 7), (1, 5), (3, 9)].map(|(key, p)| (key, Tally { by, p, m: 0 }));
+    let cells: Cells<u8, Tally> = tallies.into_iter().collect();
+    let seen: Vec<_> = cells.iter().map(|(key, cell)| (*key, *cell)).collect();
+    assert_eq!(seen.iter().map(|(key, cell)| (*key, cell.p)).collect::<Vec<_>>(), [(1, 5), (2, 7), (3, 9)]);
+    assert_eq!(cells.into_iter().collect::<Vec<_>>(), seen);
+}
+
 /// Dots as (replica, counter), few enough that gaps open and close.
 fn dots(from: &[(u8, u8)]) -> BTreeSet<Dot> {
     from.iter().map(|(r, n)| Dot::new(ReplicaId::from_u64((r % 3).into()), u64::from(n % 6) + 1)).collect()
@@ -239,8 +280,52 @@ fn a_causal_context_is_a_set_of_dots() {
             && merged == context(&union)
             && any_dot.into_iter().all(|dot| merged.contains(dot) == union.contains(&dot))
             && merged.beyond().all(|dot| merged.vector().get(dot.replica) + 1 < dot.counter)
+            && merged.vector().iter().map(|last| last.counter).sum::<u64>() + merged.beyond().len() as u64
+                == union.len() as u64
     }
     tries::times(1_000).quickcheck(property as fn(Vec<(u8, u8)>, Vec<(u8, u8)>) -> bool);
+}
+
+#[test]
+fn nothing_is_seen_by_a_dot_that_is_before_the_first() {
+    let mut vector = VersionVector::new();
+    assert!(!vector.raise(Dot::new(ReplicaId::from_u64(1), 0)));
+    assert!(vector.is_empty() && vector == VersionVector::new());
+}
+
+/// A copied file has the same clock as its original, so stamps can be equal; the later write still has to win.
+#[test]
+fn an_equal_stamp_is_exceeded() {
+    let mut change = Clock::new(ReplicaId::from_u64(1)).tick(5).unwrap();
+    let overwritten = change.stamp;
+    change.exceed(&overwritten).unwrap();
+    assert!(change.stamp > overwritten);
+}
+
+/// Otherwise the replica's next change would be older than the one before.
+#[test]
+fn a_clock_goes_on_from_a_change_that_was_raised() {
+    let (mut slow, mut fast) = two_clocks();
+    let mut change = slow.tick(5).unwrap();
+    change.exceed(&fast.tick(9_000).unwrap().stamp).unwrap();
+    slow.adopt(&change);
+    let next = slow.tick(6).unwrap();
+    assert!(next.stamp > change.stamp && next.counter == 2);
+    slow.adopt(&change);
+    assert!(slow.tick(7).unwrap().stamp > next.stamp, "never back");
+}
+
+#[test]
+fn sets_say_what_is_in_them() {
+    let (mut at_a, _) = two_clocks();
+    let (mut grows, mut set) = (GSet::new(), OrSet::new());
+    assert!(!grows.contains(&"a") && !set.contains(&"a") && set.is_empty());
+    grows.add(at_a.tick(0).unwrap(), "a");
+    set.add(at_a.tick(0).unwrap(), "a");
+    assert!(grows.contains(&"a") && !grows.contains(&"b"));
+    assert!(set.contains(&"a") && !set.contains(&"b") && !set.is_empty());
+    set.remove(at_a.tick(0).unwrap(), &"a");
+    assert!(!set.contains(&"a") && set.iter().next().is_none());
 }
 
 #[test]
@@ -260,6 +345,8 @@ fn a_version_vector_is_a_lattice() {
             && both.covers(&x)
             && both.covers(&y)
             && x.covers(&y) == (both == x)
+            && both.len() == both.iter().map(|dot| dot.replica).collect::<BTreeSet<_>>().len()
+            && both.is_empty() == (x.is_empty() && y.is_empty())
     }
     tries::usually().quickcheck(property as fn(Vec<(u8, u8)>, Vec<(u8, u8)>, Vec<(u8, u8)>) -> bool);
 }

@@ -62,6 +62,9 @@ mod message;
 mod pack;
 mod seal;
 mod session;
+#[cfg(test)]
+#[path = "../../crdt-core/tests/tries/under_miri.rs"]
+mod under_miri;
 
 pub use end_reason::EndReason;
 pub use message::{MAX_HELLO_BYTES, PROTOCOL_VERSION};

@@ -9,7 +9,7 @@ use crdt_core::{
     Checkpoint, DocumentId, Dot, Durability, Head, Life, MemoryStore, Namespace, Replica, ReplicaId,
     TransactionError, VersionVector,
 };
-use support::{START_MS, declared, replica};
+use support::{START_MS, declared, or_under_miri, replica};
 use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::drive::{exchange_in_memory, pump};
 use sync_protocol::{Config, Session, SessionError, SessionEvent};
@@ -186,12 +186,11 @@ fn a_refused_change_leaves_the_state_whole() {
 
 /// An obeying client whose refused changes name more documents than the hub notes for one peer never syncs again.
 #[test]
-#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn many_refused_documents_do_not_lock_an_obeying_client_out() {
     let (mut hub, mut client) = (replica(1), follower(2));
     for round in 0..3u64 {
         let many = client.commit(START_MS + round, Durability::Visible, |tx| {
-            for id in 0..40_000 {
+            for id in 0..or_under_miri(40_000, 20) {
                 tx.document("wages", DocumentId::from_u64(round * 40_000 + id))?.set("n", 1)?;
             }
             Ok::<_, TransactionError>(())
@@ -214,10 +213,17 @@ fn many_refused_documents_do_not_lock_an_obeying_client_out() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Transactions in halves
 
+/// Documents of a few hundred bytes, some hundred of which fill a chunk; under Miri each fills one of its own, most of it
+/// with what packs well.
+const MANY: u64 = or_under_miri(3_000, 4);
+const NOISE_BYTES: usize = or_under_miri(230, 11_000);
+const MORE_BYTES: usize = or_under_miri(0, 54_000);
+
 fn big(replica: &mut Memory, ms: u64, documents: u64) {
     let big = replica.commit(START_MS + ms, Durability::Visible, |tx| {
         for id in 0..documents {
-            tx.document("tasks", DocumentId::from_u64(id))?.set("title", support::noise(id, 230))?;
+            tx.document("tasks", DocumentId::from_u64(id))?
+                .set("title", support::noise(id, NOISE_BYTES) + &"x".repeat(MORE_BYTES))?;
         }
         Ok::<_, TransactionError>(())
     });
@@ -227,11 +233,10 @@ fn big(replica: &mut Memory, ms: u64, documents: u64) {
 /// Chunks are put aside per life, not per session. A second session of the same client (another process, a
 /// reconnect) throws away what the first has put aside; the first one's checkpoint is applied without it.
 #[test]
-#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn two_sessions_of_a_client_do_not_mix_their_chunks() {
     let (mut hub, mut client) = (replica(1), follower(2));
     let rules = Rules::all(Right::ReadWrite).collection("salaries", Right::None);
-    big(&mut client, 1, 3_000);
+    big(&mut client, 1, MANY);
     let (mut at_hub, mut at_client) = (guarded(1, &rules), obeying(2));
     let (mut second_hub, mut second_client) = (guarded(3, &rules), obeying(4));
     let mut chunks = 0;
@@ -264,10 +269,10 @@ fn two_sessions_of_a_client_do_not_mix_their_chunks() {
         }
     }
     let whole = pump(&mut at_client, &mut client, &mut at_hub, &mut hub, START_MS);
-    let held = hub.list("tasks", None, usize::MAX).unwrap().len();
-    assert!(held == 0 || held == 3_000, "{held} of 3000 documents of one transaction ({whole:?})");
+    let held = hub.list("tasks", None, usize::MAX).unwrap().len() as u64;
+    assert!(held == 0 || held == MANY, "{held} of {MANY} documents of one transaction ({whole:?})");
     sync(&mut hub, &rules, &mut client);
-    assert_eq!(hub.list("tasks", None, usize::MAX).unwrap().len(), 3_000, "and the rest never comes");
+    assert_eq!(hub.list("tasks", None, usize::MAX).unwrap().len() as u64, MANY, "and the rest never comes");
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -303,10 +308,9 @@ fn chunks_only(at_from: &mut Session, from: &mut Memory, at_hub: &mut Session, h
 /// One who may only read puts chunks aside under the life of one who may write (a life is only claimed), while
 /// that one syncs; the writer's checkpoint applies them, judged by the writer's rights.
 #[test]
-#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn who_may_only_read_does_not_write_through_the_session_of_another() {
     let (mut hub, mut writer, mut reader) = (replica(1), follower(2), claiming(66, 2));
-    big(&mut reader, 1, 1_000);
+    big(&mut reader, 1, or_under_miri(1_000, 3));
     write(&mut writer, 1, &[("tasks", 100_000, "title")], "the writer's");
     // The writer's session is under way: the hub has said what it wants.
     let (mut at_hub, mut at_writer) = (guarded(1, &Rules::all(Right::ReadWrite).of("writer")), obeying(2));

@@ -6,7 +6,7 @@ mod support;
 use sync_protocol::drive::pump;
 use sync_protocol::{Config, Session, SessionEvent};
 
-use support::{START_MS, assert_equal, replica, set};
+use support::{START_MS, assert_equal, or_under_miri, replica, set};
 
 fn sessions() -> (Session, Session) {
     (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS))
@@ -18,7 +18,7 @@ fn a_peer_that_does_not_read_is_owed_one_acknowledgement() {
     let (mut a, mut b) = (replica(1), replica(2));
     let (mut at_a, mut at_b) = sessions();
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
-    for n in 0..10_000 {
+    for n in 0..or_under_miri(10_000, 40) {
         set(&mut b, n % 7, n, "title", &n.to_string());
         let push = at_b.transmit(&mut b, START_MS).unwrap().unwrap();
         at_a.receive(&mut a, &push, START_MS).unwrap();
@@ -52,7 +52,8 @@ fn an_acknowledgement_that_stands_for_several_says_the_root() {
     let push = at_a.transmit(&mut a, START_MS).unwrap().unwrap();
     at_b.receive(&mut b, &push, START_MS).unwrap();
     // Too much for one message, so it goes as a run with a checkpoint.
-    (0..300).for_each(|n| set(&mut a, n, 2 + n, "title", &support::noise(n, 500)));
+    let (documents, len) = or_under_miri((300, 500), (6, 12_000));
+    (0..documents).for_each(|n| set(&mut a, n, 2 + n, "title", &support::noise(n, len)));
     while let Some(message) = at_a.transmit(&mut a, START_MS).unwrap() {
         at_b.receive(&mut b, &message, START_MS).unwrap();
     }
@@ -71,7 +72,7 @@ fn echoes_beyond_the_bound_are_sent_back_and_do_no_harm() {
     let (mut at_a, mut at_b) = sessions();
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
     set(&mut a, 100, 0, "title", "waits for the peer to read");
-    for n in 0..6_000 {
+    for n in 0..or_under_miri(6_000, 30) {
         set(&mut b, n % 7, n, "title", &n.to_string());
         let push = at_b.transmit(&mut b, START_MS).unwrap().unwrap();
         at_a.receive(&mut a, &push, START_MS).unwrap();
@@ -87,8 +88,8 @@ fn what_a_peer_does_not_read_waits_in_the_change_order() {
     let (mut a, mut b) = (replica(1), replica(2));
     let (mut at_a, mut at_b) = sessions();
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
-    for n in 0..10_000 {
-        set(&mut a, n % 500, n, "title", &n.to_string());
+    for n in 0..or_under_miri(10_000, 60) {
+        set(&mut a, n % or_under_miri(500, 5), n, "title", &n.to_string());
     }
     let before = at_a.status().traffic.messages_sent;
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
@@ -104,7 +105,8 @@ fn events_that_nobody_takes_do_not_pile_up() {
     let (mut a, mut b) = (replica(1), replica(2));
     let (mut at_a, mut at_b) = sessions();
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
-    for n in 0..5_000 {
+    let changes = or_under_miri(5_000, 40);
+    for n in 0..changes {
         set(&mut b, n % 7, n, "title", &n.to_string());
         pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
     }
@@ -114,7 +116,7 @@ fn events_that_nobody_takes_do_not_pile_up() {
         .iter()
         .map(|event| if let SessionEvent::Applied { cells, .. } = event { *cells } else { 0 })
         .sum();
-    assert!(cells >= 5_000, "{cells}");
+    assert!(cells >= changes, "{cells}");
     let events: Vec<_> = std::iter::from_fn(|| at_b.poll_event()).collect();
     let last = events.iter().rev().find_map(|event| match event {
         SessionEvent::Acknowledged { sequence } => Some(*sequence),

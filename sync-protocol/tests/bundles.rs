@@ -4,7 +4,7 @@
 mod support;
 
 use crdt_core::{Checkpoint, DocumentId, Dot, Life, MemoryStore, Replica, ReplicaId, Spare, VersionVector};
-use support::{START_MS, assert_equal, edit, replica, set, title};
+use support::{START_MS, assert_equal, edit, or_under_miri, replica, set, title};
 use sync_protocol::bundle::{
     ExportError, For, ImportError, Imported, Missing, export, import, import_or_heal,
 };
@@ -49,14 +49,15 @@ fn cursor(replica: &mut Memory, peer: u64) -> u64 {
 #[test]
 fn a_bundle_for_anyone_brings_everything_and_twice_is_harmless() {
     let (mut a, mut b) = (replica(1), replica(2));
-    (0..300).for_each(|n| set(&mut a, n, n, "title", "from a"));
+    let documents = or_under_miri(300, 20);
+    (0..documents).for_each(|n| set(&mut a, n, n, "title", "from a"));
     let file = anyone(&mut a);
     let imported = taken(&mut b, &file);
     assert_eq!((imported.missing.clone(), imported.in_sync, imported.written_ms), (None, true, START_MS));
     assert_eq!((imported.replica, imported.life), (ReplicaId::from_u64(1), Life(1)));
-    assert!(imported.cells >= 600, "{} cells", imported.cells);
+    assert!(imported.cells >= 2 * documents, "{} cells", imported.cells);
     assert_equal(&mut a, &mut b);
-    assert_eq!((b.seen().unwrap(), cursor(&mut b, 1)), (a.seen().unwrap(), 300));
+    assert_eq!((b.seen().unwrap(), cursor(&mut b, 1)), (a.seen().unwrap(), documents));
 
     let before = everything(&mut b);
     assert_eq!(taken(&mut b, &file).cells, 0);
@@ -342,7 +343,13 @@ impl Endpoint for Busy {
         if self.turn < self.turns {
             let turn = self.turn;
             set(&mut self.replica, turn, 50_000 + turn, "title", "changed meanwhile");
-            set(&mut self.replica, 999 - turn, 60_000 + turn, "title", "changed meanwhile");
+            set(
+                &mut self.replica,
+                or_under_miri(999, 199) - turn,
+                60_000 + turn,
+                "title",
+                "changed meanwhile",
+            );
             self.turn += 1;
         }
         step(&mut self.replica)
@@ -350,11 +357,13 @@ impl Endpoint for Busy {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn what_is_committed_during_an_export_is_part_of_it() {
-    for (turns, from) in [(3, 0), (12, 0), (12, 400)] {
+    // A page is 64 documents.
+    let (documents, seen) = or_under_miri((1_000, 400), (200, 80));
+    for (turns, from) in [(3, 0), (12, 0), (12, seen)].into_iter().skip(or_under_miri(0, 2)) {
         let mut a = replica(1);
-        (0..1_000).for_each(|n| set(&mut a, n, n, "title", &"long enough for pages ".repeat(10)));
+        (0..documents)
+            .for_each(|n| set(&mut a, n, n, "title", &"long enough for pages ".repeat(or_under_miri(10, 1))));
         let mut b = replica(2);
         let audience = if from == 0 {
             For::Anyone
@@ -391,7 +400,7 @@ impl Endpoint for Renewed {
 #[test]
 fn an_identity_that_changes_during_an_export_ends_it() {
     let mut a = replica(1);
-    (0..300).for_each(|n| set(&mut a, n, n, "title", "something"));
+    (0..or_under_miri(300, 140)).for_each(|n| set(&mut a, n, n, "title", "something"));
     let mut file = Vec::new();
     let ended = export(&mut Renewed(a, 0), &For::Anyone, &mut file, START_MS);
     assert!(matches!(ended, Err(ExportError::IdentityChanged)), "{ended:?}");
@@ -399,14 +408,14 @@ fn an_identity_that_changes_during_an_export_ends_it() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn beside_a_session_with_the_same_store() {
-    for when in 0..12 {
+    let (each, repeated) = or_under_miri((600, 20), (5, 650));
+    for when in (0..12).skip(or_under_miri(0, 3)).step_by(or_under_miri(1, 12)) {
         let (mut a, mut b) = (replica(1), replica(2));
-        (0..600).for_each(|n| set(&mut a, n, n, "title", &"long enough for chunks ".repeat(20)));
+        (0..each).for_each(|n| set(&mut a, n, n, "title", &"long enough for chunks ".repeat(repeated)));
         let half = anyone(&mut a);
-        (0..600).for_each(|n| set(&mut a, 600 + n, 1_000 + n, "title", &"more of it ".repeat(20)));
-        let rest = after(&mut a, 600);
+        (0..each).for_each(|n| set(&mut a, each + n, 1_000 + n, "title", &"more of it ".repeat(20)));
+        let rest = after(&mut a, each);
         let mut at_a = Session::new(Config::new(1), START_MS);
         let mut at_b = Session::new(Config::new(2), START_MS);
         for turn in 0..12 {
@@ -426,7 +435,7 @@ fn beside_a_session_with_the_same_store() {
         pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
         assert!(at_a.is_settled() && at_b.is_settled());
         assert_equal(&mut a, &mut b);
-        assert_eq!(cursor(&mut b, 1), 1_200);
+        assert_eq!(cursor(&mut b, 1), 2 * each);
         set(&mut a, 3, 9_000, "title", "live");
         pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
         assert_equal(&mut a, &mut b);
@@ -449,17 +458,17 @@ impl std::io::Write for Widest {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn a_large_store_is_written_in_small_frames() {
     let mut a = replica(1);
-    (0..2_000).for_each(|n| set(&mut a, n, n, "title", &"x".repeat(2_000)));
+    let (documents, large) = or_under_miri((2_000, 200_000), (40, 15_000));
+    (0..documents).for_each(|n| set(&mut a, n, n, "title", &"x".repeat(2_000)));
     edit(&mut a, 9_999, 50_000, |document| {
-        (0..5).for_each(|n| document.set(format!("field {n}"), "y".repeat(200_000)).unwrap());
+        (0..5).for_each(|n| document.set(format!("field {n}"), "y".repeat(large)).unwrap());
     });
     let mut out = Widest(0, 0);
     export(&mut a, &For::Anyone, &mut out, START_MS).unwrap();
-    assert!(out.1 > 4_000_000, "{} bytes", out.1);
-    assert!(out.0 < 300_000, "{} bytes at once", out.0);
+    assert!(out.1 > 2_000 * documents, "{} bytes", out.1);
+    assert!(out.0 < large + 100_000, "{} bytes at once", out.0);
     let mut b = replica(2);
     taken(&mut b, &anyone(&mut a));
     assert_equal(&mut a, &mut b);
@@ -470,7 +479,9 @@ fn subjects() -> (Vec<u8>, Memory) {
     let (mut a, mut b) = (replica(1), replica(2));
     set(&mut b, 1, 0, "title", "b's own");
     taken(&mut a, &anyone(&mut b));
-    (0..3).for_each(|n| set(&mut a, n, n, "title", &"x".repeat(40_000)));
+    // A frame takes some 64 KiB.
+    let (documents, len) = or_under_miri((3, 40_000), (2, 33_000));
+    (0..documents).for_each(|n| set(&mut a, n, n, "title", &"x".repeat(len)));
     (0..3).for_each(|n| set(&mut a, 10 + n, 10 + n, "title", "small"));
     (anyone(&mut a), b)
 }
@@ -502,7 +513,6 @@ fn refused(b: &mut Memory, file: &[u8]) -> ImportError {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn every_cut_is_refused_and_nothing_is_changed() {
     let (file, mut b) = subjects();
     let starts = frames(&file);
@@ -510,23 +520,22 @@ fn every_cut_is_refused_and_nothing_is_changed() {
     // All cuts near the edges of frames, and many within.
     let near = |cut: &usize| starts.iter().any(|start| cut.abs_diff(*start) < 40) || cut.is_multiple_of(997);
     let mut cuts = 0;
-    for cut in (0..file.len()).filter(near) {
+    for cut in (0..file.len()).filter(near).step_by(or_under_miri(1, 149)) {
         let error = refused(&mut b, &file[..cut]);
         assert!(matches!(error, ImportError::Truncated), "cut {cut}: {error}");
         cuts += 1;
     }
-    assert!(cuts > 300, "{cuts} cuts");
+    assert!(cuts > or_under_miri(300, 1), "{cuts} cuts");
     assert_eq!(taken(&mut b, &file).missing, None, "the whole one is taken after all that");
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn every_kind_of_flipped_bit_is_refused_and_nothing_is_changed() {
     let (file, mut b) = subjects();
     let starts = frames(&file);
     let near = |at: &usize| starts.iter().any(|start| at.abs_diff(*start) < 120) || at.is_multiple_of(499);
     let mut flips = 0;
-    for at in (0..file.len()).filter(near) {
+    for at in (0..file.len()).filter(near).step_by(or_under_miri(1, 401)) {
         let mut flipped = file.clone();
         flipped[at] ^= 1 << (at % 8);
         let error = refused(&mut b, &flipped);
@@ -541,15 +550,14 @@ fn every_kind_of_flipped_bit_is_refused_and_nothing_is_changed() {
         }
         flips += 1;
     }
-    assert!(flips > 600, "{flips} bits");
+    assert!(flips > or_under_miri(600, 1), "{flips} bits");
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn frames_that_are_moved_missing_doubled_or_from_another_bundle_are_refused() {
     let (file, mut b) = subjects();
     let mut other = replica(1);
-    (0..3).for_each(|n| set(&mut other, n, n, "title", &"y".repeat(40_000)));
+    (0..3).for_each(|n| set(&mut other, n, n, "title", &"y".repeat(or_under_miri(40_000, 400))));
     let other = anyone(&mut other);
     let (starts, others) = (frames(&file), frames(&other));
     let frame = |n: usize| &file[starts[n]..starts[n + 1]];
@@ -568,7 +576,7 @@ fn frames_that_are_moved_missing_doubled_or_from_another_bundle_are_refused() {
         [first, end].concat(),
         [first, first, end].concat(),
     ];
-    for (n, file) in wrong.iter().enumerate() {
+    for (n, file) in wrong.iter().enumerate().step_by(or_under_miri(1, 3)) {
         let error = refused(&mut b, file);
         assert!(matches!(error, ImportError::Damaged), "{n}: {error}");
     }
@@ -578,7 +586,6 @@ fn frames_that_are_moved_missing_doubled_or_from_another_bundle_are_refused() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn garbage_other_versions_and_other_namespaces_are_told_apart() {
     let (file, mut b) = subjects();
     assert!(matches!(refused(&mut b, b"SQLite format 3\0 and so on"), ImportError::NotABundle));
@@ -597,7 +604,7 @@ fn garbage_other_versions_and_other_namespaces_are_told_apart() {
     assert!(matches!(refused(&mut stranger, &file), ImportError::WrongNamespace));
     // After good first bytes, anything.
     let mut random = support::Random(7);
-    for _ in 0..300 {
+    for _ in 0..or_under_miri(300, 4) {
         let mut bytes = file[..9].to_vec();
         bytes.extend((0..random.below(200)).map(|_| random.next().to_le_bytes()[0]));
         refused(&mut b, &bytes);
@@ -643,11 +650,11 @@ impl std::io::Read for Pulled<'_> {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "every cut and flip of a file: hours under Miri")]
 fn a_stick_that_is_pulled_changes_nothing() {
     let (file, mut b) = subjects();
     let before = everything(&mut b);
-    for at in [0, 5, 9, 30, file.len() / 2, file.len() - 1, file.len()] {
+    let cuts = [0, 5, 9, 30, file.len() / 2, file.len() - 1, file.len()];
+    for at in cuts.into_iter().skip(or_under_miri(0, 5)) {
         let ended = import(&mut b, Pulled(&file[..at]));
         assert!(matches!(ended, Err(ImportError::Io(_))), "at {at}: {ended:?}");
         assert_eq!(everything(&mut b), before);

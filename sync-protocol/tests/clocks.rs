@@ -4,7 +4,7 @@
 mod support;
 
 use crdt_core::{ClockVerdict, DocumentId, Durability, MemoryStore, ReceiveBound, Replica, TransactionError};
-use support::{Random, START_MS, declared, replica};
+use support::{Random, START_MS, declared, or_under_miri, replica};
 use sync_protocol::{Config, Session, SessionEvent};
 
 const MINUTE_MS: u64 = 60_000;
@@ -155,7 +155,7 @@ fn the_handshakes_correct_a_device_that_is_a_day_fast_and_all_show_the_same() {
         "what was written since wins over what is written again"
     );
     // From now on the last edit wins, whoever makes it.
-    for round in 1..6 {
+    for round in 1..or_under_miri(6, 2) {
         for at in [2, 0, 1] {
             let (value, right_ms) =
                 (format!("{at} in round {round}"), START_MS + round * 10_000 + 1_000 * at);
@@ -173,7 +173,7 @@ fn the_handshakes_correct_a_device_that_is_a_day_fast_and_all_show_the_same() {
 fn a_clock_that_jumps_ten_years_in_mid_session_stops_nothing() {
     for years in [-10, 10] {
         let mut devices = [Device::new(1, 0), Device::new(2, 0)];
-        for round in 0..20 {
+        for round in 0..or_under_miri(20, 5) {
             let right_ms = START_MS + round * 10_000;
             let at = usize::try_from(round % 2).unwrap();
             let value = format!("round {round}");
@@ -202,7 +202,7 @@ fn history(seed: u64) {
     // One or none of four is wrong: what most say is right.
     let wrong = random.below(5);
     let mut devices: Vec<Device> = (0..4).map(|number| Device::new(number + 1, 0)).collect();
-    for _ in 0..40 {
+    for _ in 0..or_under_miri(40, 10) {
         right_ms += 1_000 + random.below(60_000);
         let at = usize::try_from(random.below(4)).unwrap();
         match random.below(100) {
@@ -266,7 +266,7 @@ fn edit_deeply(device: &mut Device, right_ms: u64, random: &mut Random) {
 #[test]
 fn whatever_one_clock_of_four_does_no_session_is_stuck_and_all_come_to_show_the_same() {
     let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
-    let seeds = number("SEEDS").unwrap_or(if cfg!(debug_assertions) { 150 } else { 3_000 });
+    let seeds = number("SEEDS").unwrap_or(or_under_miri(if cfg!(debug_assertions) { 150 } else { 3_000 }, 1));
     let only = number("SEED");
     for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
         let failed = std::panic::catch_unwind(|| history(seed)).err();

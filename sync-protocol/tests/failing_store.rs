@@ -9,7 +9,7 @@ use crdt_core::{
     Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
     Name, Note, PeerRecord, ReceiveBound, Replica, ReplicaId, Spare, Store, StoreError, VersionVector,
 };
-use support::{START_MS, edit, replica, set};
+use support::{START_MS, edit, or_under_miri, replica, set};
 use sync_protocol::drive::exchange_in_memory;
 use sync_protocol::{Config, Session, SessionError};
 
@@ -154,11 +154,18 @@ impl Store for Failing {
     }
 }
 
+/// The calls that are made to fail, one in each exchange; there have to be so many.
+fn each_call() -> impl Iterator<Item = u32> {
+    (0..10_000).step_by(or_under_miri(1, 211))
+}
+
+const LEAST: usize = or_under_miri(100, 1);
+
 /// Everything that `a` has, and a live change, to a store that fails at call `fails_at`. False when it did not get there.
 fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
     let mut a = replica(1);
-    (0..documents)
-        .for_each(|n| set(&mut a, n, n + ahead_ms, "title", &"long enough for several chunks ".repeat(200)));
+    let text = "long enough for several chunks ".repeat(or_under_miri(200, 20));
+    (0..documents).for_each(|n| set(&mut a, n, n + ahead_ms, "title", &text));
     let mut b = Replica::new(Failing { store: replica(2).into_store(), left: None, durable: Vec::new() });
     b.keep_time(ReceiveBound::default());
     let (mut at_a, mut at_b) =
@@ -186,7 +193,7 @@ fn exchange_with_failure(fails_at: u32, documents: u64, ahead_ms: u64) -> bool {
             retry_replica(|| b.canonical_bytes()),
             "failure at call {fails_at}"
         );
-        set(&mut a, 7, 5_000 + ahead_ms, "title", "a live change");
+        set(&mut a, documents - 1, 5_000 + ahead_ms, "title", "a live change");
     }
     let of_a = retry_replica(|| b.peer(Life(1))).expect("they have met");
     assert_eq!(of_a.cursor, a.head().unwrap().sequence, "failure at call {fails_at}");
@@ -244,8 +251,8 @@ fn heals_with_failure(fails_at: u32, copy: bool) -> bool {
 #[test]
 fn a_failure_at_any_call_of_a_healing_is_retried() {
     for copy in [false, true] {
-        let failed = (0..10_000).take_while(|fails_at| heals_with_failure(*fails_at, copy)).count();
-        assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
+        let failed = each_call().take_while(|fails_at| heals_with_failure(*fails_at, copy)).count();
+        assert!((LEAST..10_000).contains(&failed), "{failed} calls were made to fail");
     }
 }
 
@@ -261,17 +268,19 @@ fn retry_replica<T>(mut call: impl FnMut() -> Result<T, StoreError>) -> T {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "a sync for every call of the store: hours under Miri")]
 fn a_failure_at_any_call_is_retried() {
-    let failed = (0..10_000).take_while(|fails_at| exchange_with_failure(*fails_at, 30, 0)).count();
-    assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
+    let failed =
+        each_call().take_while(|fails_at| exchange_with_failure(*fails_at, or_under_miri(30, 2), 0)).count();
+    assert!((LEAST..10_000).contains(&failed), "{failed} calls were made to fail");
 }
 
 #[test]
 fn a_failure_at_any_call_is_retried_while_all_is_parked() {
     const DAY_MS: u64 = 86_400_000;
-    let failed = (0..10_000).take_while(|fails_at| exchange_with_failure(*fails_at, 8, DAY_MS)).count();
-    assert!((100..10_000).contains(&failed), "{failed} calls were made to fail");
+    let failed = each_call()
+        .take_while(|fails_at| exchange_with_failure(*fails_at, or_under_miri(8, 2), DAY_MS))
+        .count();
+    assert!((LEAST..10_000).contains(&failed), "{failed} calls were made to fail");
 }
 
 /// A run that a power failure takes back after a peer has heard of it would look like that of another copy.

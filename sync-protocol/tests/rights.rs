@@ -9,7 +9,7 @@ mod support;
 use std::sync::Arc;
 
 use crdt_core::{DocumentId, Dot, Durability, MemoryStore, Replica, TransactionError};
-use support::{Random, START_MS, replica};
+use support::{Random, START_MS, or_under_miri, replica};
 use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::{Config, Session};
 
@@ -142,7 +142,7 @@ impl World {
     }
 
     fn run(&mut self) {
-        for _ in 0..20 + self.pick(40) {
+        for _ in 0..or_under_miri(20, 8) + self.pick(or_under_miri(40, 2)) {
             self.now_ms += self.random.below(1_000);
             if self.pick(3) > 0 {
                 self.commit();
@@ -210,8 +210,7 @@ fn rights_decide_what_is_where() {
             let seed = seed.parse().unwrap();
             (seed..seed + 1, true)
         }
-        // Miri is a thousand times slower.
-        Err(_) => (0..if cfg!(miri) { 1 } else { 400 }, false),
+        Err(_) => (0..or_under_miri(400, 1), false),
     };
     for seed in seeds {
         let result = std::panic::catch_unwind(|| {

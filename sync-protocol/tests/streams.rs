@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{Cursor, Read, Write};
 
-use support::{START_MS, assert_equal, replica, set};
+use support::{START_MS, assert_equal, or_under_miri, replica, set};
 use sync_protocol::drive::{StreamError, exchange, read_message, write_message};
 use sync_protocol::{Config, Session};
 
@@ -103,12 +103,11 @@ impl Write for Pipe {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "thousands of documents: hours under Miri")]
 fn both_ends_of_a_stream_come_to_the_same_end() {
-    for documents in [0, 1, 700] {
+    for documents in [0, 1, or_under_miri(700, 15)] {
         let (mut a, mut b) = (replica(1), replica(2));
         for n in 0..documents {
-            set(&mut a, n, n, "title", &"from a ".repeat(600));
+            set(&mut a, n, n, "title", &"from a ".repeat(or_under_miri(600, 60)));
             set(&mut b, n + documents / 2, n, "notes", "from b");
         }
         let ((to_b, at_b), (to_a, at_a)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());

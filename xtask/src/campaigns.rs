@@ -49,7 +49,7 @@ pub fn reconcile(arguments: &[String]) -> Result<(), String> {
 
 /// What a small sync costs after many replicas have written; `--instructions` counts those instead of the time.
 pub fn writers(arguments: &[String]) -> Result<(), String> {
-    if arguments == ["--instructions"] { instructions() } else { bench("writers", arguments) }
+    if arguments == ["--instructions"] { instructions_of_a_sync() } else { bench("writers", arguments) }
 }
 
 /// The worlds of which the instructions are counted: the plain one, then what the others differ in.
@@ -62,7 +62,7 @@ const WORLDS: [&[&str]; 5] = [
 ];
 
 /// Instructions of one sync in each world, by callgrind.
-fn instructions() -> Result<(), String> {
+fn instructions_of_a_sync() -> Result<(), String> {
     // The first rounds are not measured by time; callgrind counts them all.
     const ROUNDS: u64 = 40 + 10;
     const RUNNER: &str = "target.'cfg(all())'.runner=['valgrind', '--tool=callgrind', '--collect-atstart=no', \

@@ -31,7 +31,7 @@ pub(super) enum Step<O> {
 }
 
 /// Long enough for a conflict about a conflict, short enough to check some hundred of them in a second.
-const MAX_STEPS: usize = 20;
+const MAX_STEPS: usize = if cfg!(miri) { 5 } else { 20 };
 
 impl<O: Arbitrary> History<O> {
     pub(super) fn generate(random: &mut Gen) -> Self {

@@ -378,3 +378,6 @@ fn put_leaf<S: Store>(store: &mut S, index: u32, leaf: &Leaf) -> Result<(), Stor
 fn damaged(error: DecodeError) -> StoreError {
     StoreError::Corrupt { detail: alloc::format!("the sums of what is held: {error}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -426,6 +426,9 @@ fn key(life: Life) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod met;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -385,6 +385,9 @@ impl<S: Store> Replica<S> {
 }
 
 #[cfg(test)]
+mod kept;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Namespace, ReplicaId};
@@ -437,6 +440,12 @@ mod tests {
     fn a_history_that_was_lost_within_a_run_forked_somewhere_since_it_is_known_elsewhere() {
         let mut mine = runs(&[(7, 0), (8, 3)]);
         assert_eq!(fork(&mine, 4, &runs(&[(7, 0), (8, 3)]), 5), Some((0, false)));
+        let longer = runs(&[(7, 0), (8, 3), (9, 6)]);
+        assert_eq!(
+            fork(&mine, 10, &longer, 6),
+            Some((0, false)),
+            "a further run, although no further transaction"
+        );
         mine.confirmed = 1;
         assert_eq!(fork(&mine, 4, &runs(&[(7, 0), (8, 3)]), 5), Some((3, false)));
         assert_eq!(fork(&mine, 4, &runs(&[(7, 0), (8, 3), (9, 6)]), 6), Some((3, false)));

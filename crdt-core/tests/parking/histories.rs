@@ -8,6 +8,7 @@ use crdt_core::{
 };
 
 use crate::model::Model;
+use crate::under_miri::or_under_miri;
 use crate::world::{
     DAY_MS, Random, START_MS, YEAR_MS, bytes, checkpoint, each_seed, replica, restarted, shown, some_edit,
     states, timeless,
@@ -156,7 +157,7 @@ fn run(seed: u64) {
         device.off_ms = if random.chance(50) { some_offset(&mut random) } else { 0 };
     }
     let count = devices.len() as u64;
-    for _ in 0..60 {
+    for _ in 0..or_under_miri(60, 12) {
         // The library looks at most once a second whether the time of something has come.
         right_ms += if random.chance(10) { random.below(2 * DAY_MS) } else { 1_000 + random.below(5_000) };
         let at = usize::try_from(random.below(count)).unwrap();

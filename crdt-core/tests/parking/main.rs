@@ -6,4 +6,6 @@ mod histories;
 mod model;
 mod order;
 mod stories;
+#[path = "../tries/under_miri.rs"]
+mod under_miri;
 mod world;

@@ -7,6 +7,8 @@ use crdt_core::{
     TransactionError, VersionVector,
 };
 
+use crate::under_miri::or_under_miri;
+
 pub const START_MS: u64 = 1_790_000_000_000;
 pub const MINUTE_MS: u64 = 60_000;
 pub const DAY_MS: u64 = 86_400_000;
@@ -36,7 +38,7 @@ impl Random {
 /// Runs a test with many seeds (`SEEDS` says how many instead); a failure says which, and how to run it again.
 pub fn each_seed(test: &str, seeds: u64, run: impl Fn(u64)) {
     let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
-    let (only, seeds) = (number("SEED"), number("SEEDS").unwrap_or(seeds));
+    let (only, seeds) = (number("SEED"), number("SEEDS").unwrap_or(or_under_miri(seeds, 1)));
     for seed in only.map_or(0..seeds, |seed| seed..seed + 1) {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));
         if let Err(panic) = result {

@@ -6,6 +6,12 @@ use crdt_core::{
     ReplicaId, Store, TransactionError,
 };
 
+#[path = "../../../crdt-core/tests/tries/under_miri.rs"]
+mod under_miri;
+
+#[allow(unused_imports, reason = "not every test has something to make smaller")]
+pub use under_miri::or_under_miri;
+
 pub const START_MS: u64 = 1_790_000_000_000;
 
 pub fn replica(number: u64) -> Replica<MemoryStore> {

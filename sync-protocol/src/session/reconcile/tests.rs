@@ -3,6 +3,7 @@ use alloc::vec;
 use crdt_core::{DocumentId, Durability, Head, Life, MemoryStore, Namespace, ReplicaId, TransactionError};
 
 use super::*;
+use crate::under_miri::or_under_miri;
 
 fn replica(number: u64, documents: u64) -> Replica<MemoryStore> {
     let head = Head::new(Namespace::from_secret("test"), ReplicaId::from_u64(number), Life(number));
@@ -35,7 +36,7 @@ fn more(round: u64, total: usize) -> More {
 
 #[test]
 fn giving_up_reaches_both() {
-    let (mut a, mut b) = (replica(1, 400), replica(2, 3));
+    let (mut a, mut b) = (replica(1, or_under_miri(400, 40)), replica(2, 3));
     let (mut initiator, sketch) = begun(&mut a);
     let mut responder = Reconcile::new(2, 1);
     responder.begin(true, false);
@@ -55,7 +56,7 @@ fn giving_up_reaches_both() {
 
 #[test]
 fn a_wish_for_sketches_has_an_end() {
-    let mut a = replica(1, 40);
+    let mut a = replica(1, or_under_miri(40, 15));
     let (mut initiator, _) = begun(&mut a);
     assert!(initiator.asked(&more(1, MAX_SYMBOLS + 1)).is_err());
     assert!(initiator.asked(&more(2, 20)).is_err(), "another round");
@@ -69,7 +70,7 @@ fn a_wish_for_sketches_has_an_end() {
 
 #[test]
 fn sketches_of_other_lengths_are_errors() {
-    let (mut a, mut b) = (replica(1, 400), replica(2, 3));
+    let (mut a, mut b) = (replica(1, or_under_miri(400, 40)), replica(2, 3));
     let (_, sketch) = begun(&mut a);
     let mut responder = Reconcile::new(2, 1);
     for wrong in [
@@ -87,7 +88,7 @@ fn sketches_of_other_lengths_are_errors() {
 
 #[test]
 fn differences_that_the_sketch_cannot_hold_are_errors() {
-    let mut a = replica(1, 40);
+    let mut a = replica(1, or_under_miri(40, 15));
     let differ = |slots: Vec<Slot>, last| Differ {
         round: 1,
         last,
