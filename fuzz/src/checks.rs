@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crdt_core::{DocumentId, Dot, Lattice as _};
 use sync_protocol::drive::pump;
 
-use super::apart::{With, held};
-use super::audit::{audit_loaded, cells_of, documents, nothing_is_lost};
+use super::apart::With;
+use super::audit::{Stored, audit_loaded, cells_of, nothing_is_lost, stored};
 use super::decoders::Batch;
 use super::hostile::COLLECTIONS;
 use super::link::{Role, config};
@@ -16,7 +16,7 @@ use super::shown::{Views, nothing_is_withheld_without_a_reason};
 impl World<'_> {
     /// Does something with the victim, and looks what became of it besides.
     pub(super) fn watching<T>(&mut self, with: With, act: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.apart.is_part().then(|| held(&mut self.victim));
+        let before = self.apart.is_part().then(|| stored(&mut self.victim));
         let done = self.watching_identity(act);
         if let Some(before) = before {
             self.note_let_go(before, with);
@@ -82,7 +82,7 @@ impl World<'_> {
                 let others =
                     document.select(|dot| dot.replica != head.replica || !new.contains(&dot.counter));
                 let known = old.iter().find(|(known, _)| *known == address);
-                let mut known = known.map(|(_, document)| document.clone()).unwrap_or_default();
+                let mut known = known.map(|(_, document)| (**document).clone()).unwrap_or_default();
                 assert!(!known.merge(others), "the adversary wrote what it may not write, in {address:?}");
             }
         }
@@ -100,8 +100,8 @@ impl World<'_> {
     }
 
     /// What the victim holds where the adversary may not write.
-    fn forbidden(&mut self) -> Batch {
-        let mut all = documents(&mut self.victim);
+    fn forbidden(&mut self) -> Stored {
+        let mut all = stored(&mut self.victim);
         all.retain(|(address, document)| {
             !document.is_empty() && matches!(&*address.collection, "wages" | "secret")
         });

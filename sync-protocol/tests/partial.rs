@@ -3,7 +3,10 @@
 
 mod support;
 
-use crdt_core::{Life, MemoryStore, ReceiveBound, Replica, ReplicaId, Scope, Spare};
+use crdt_core::{
+    Address, Arrival, Checkpoint, Life, MemoryStore, Part, Progress, ReceiveBound, Replica, ReplicaId,
+    Scanned, Scope, Spare, VersionVector,
+};
 use support::{START_MS, assert_equal, declared_over, edit, replica, set, title};
 use sync_protocol::drive::{exchange_in_memory, pump};
 use sync_protocol::{Config, Session, SessionEvent, Way};
@@ -84,6 +87,46 @@ fn a_copy_of_a_partial_store_heals_and_loses_nothing() {
     for (id, field) in [(2, "by b"), (2, "by the copy"), (3, "outside")] {
         let view = a.read("tasks", crdt_core::DocumentId::from_u64(id)).unwrap();
         assert!(view.get(field).unwrap().is_some(), "{field}");
+    }
+}
+
+/// A peer that does not heed what it was told, or lies, could fill a small device with what nobody ever lets go of.
+#[test]
+fn what_comes_from_outside_the_scope_is_left_out() {
+    let mut a = running(1);
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    let all = a.difference(&VersionVector::new(), None, 100).unwrap().documents;
+    let checkpoint = |documents| Checkpoint {
+        peer: Life(1),
+        replica: ReplicaId::from_u64(1),
+        cursor: 10,
+        context: Vec::new(),
+        documents,
+        scope: 0,
+        session: 0,
+    };
+    let part = Part {
+        peer: Life(1),
+        replica: ReplicaId::from_u64(1),
+        scope: 0,
+        session: 0,
+        progress: Progress { sequence: 10, scanned: Scanned::Everything },
+        of: 10,
+        documents: all.clone(),
+    };
+    for loads in [false, true] {
+        let mut b = running(2);
+        b.subscribe(even()).unwrap();
+        if loads {
+            let (_, loading) = b.load(part.clone(), &Arrival::default()).unwrap().unwrap();
+            assert_eq!(loading.documents, 5);
+            b.apply(checkpoint(Vec::new())).unwrap();
+        } else {
+            b.apply(checkpoint(all.clone())).unwrap();
+        }
+        let held = b.list("tasks", None, 100).unwrap();
+        assert_eq!(held.len(), 5, "loads: {loads}");
+        assert!(held.iter().all(|(id, _)| even().contains(&Address::new("tasks", *id))));
     }
 }
 
