@@ -156,8 +156,9 @@ impl World<'_> {
         }
         if self.apart.is_part {
             self.claims_hold(With::Third);
-            self.note_untouchable();
         }
+        // What it had been given, it gave back: also what the victim has let go of, or wrote under another id.
+        self.note_untouchable();
     }
 
     /// Of what somebody claims to have seen of the victim, everything is there, as far as it subscribes to it.
@@ -185,7 +186,8 @@ impl World<'_> {
     pub(super) fn end_honestly(&mut self) {
         self.connect_anew();
         self.pump(MESSAGES);
-        assert!(self.link.at_victim.is_settled() && self.link.at_peer.is_settled(), "they are not at rest");
+        let sessions = [&self.link.at_victim, &self.link.at_peer];
+        assert!(sessions.iter().all(|session| session.is_settled()), "not at rest: {sessions:#?}");
         assert_eq!(self.victim.loading().expect("memory"), None, "a first sync came to no end");
         let rejected = self.rejected();
         for piece in self.apart.let_go.iter().filter(|piece| !rejected.contains(&piece.change)) {
@@ -209,7 +211,9 @@ impl World<'_> {
     pub(super) fn hold_everything(&mut self) {
         self.victim.subscribe(Scope::everything()).expect("the shortest of all");
         self.meet_third();
-        for piece in self.apart.let_go.iter().filter(|piece| piece.to == With::Third) {
+        let rejected = self.rejected();
+        let due = |piece: &&LetGo| piece.to == With::Third && !rejected.contains(&piece.change);
+        for piece in self.apart.let_go.iter().filter(due) {
             let is_back = has(&mut self.victim, &piece.address, &piece.cells);
             assert!(is_back, "{:?} did not come back to {:?}", piece.change, piece.address);
         }

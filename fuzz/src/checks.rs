@@ -150,6 +150,7 @@ impl World<'_> {
     pub(super) fn meet_third(&mut self) {
         // For a follower, who has one server only, that is one too many.
         self.honest = false;
+        self.nothing_was_written_where_it_may_not_be();
         let nonces = [self.fresh(), self.fresh()];
         let configs = [config(nonces[0], self.spare()), config(nonces[1], None)];
         let (mut mine, mut theirs) = self.role.trusted(configs, self.now_ms);
@@ -159,6 +160,12 @@ impl World<'_> {
         });
         assert!(mine.is_settled() && theirs.is_settled(), "an honest sync comes to its end");
         self.agrees_with_third();
+    }
+
+    fn nothing_was_written_where_it_may_not_be(&mut self) {
+        if self.role == Role::Guarded {
+            assert_eq!(self.forbidden(), self.untouchable, "the adversary wrote what it may not write");
+        }
     }
 
     pub(super) fn check(&mut self) {
@@ -173,9 +180,7 @@ impl World<'_> {
         }
         let beside = rejected.into_iter().flat_map(|rejected| rejected.documents).collect();
         nothing_is_lost(&mut self.victim, &self.written, &beside);
-        if self.role == Role::Guarded {
-            assert_eq!(self.forbidden(), self.untouchable, "the adversary wrote what it may not write");
-        }
+        self.nothing_was_written_where_it_may_not_be();
         for collection in COLLECTIONS {
             for (_, view) in self.victim.list(collection, None, 8).expect("memory") {
                 let _ = view.to_value();

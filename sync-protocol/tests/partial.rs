@@ -130,6 +130,28 @@ fn what_comes_from_outside_the_scope_is_left_out() {
     }
 }
 
+/// The acknowledgement was under way when the scope was changed: what it says of the peer's change order holds for the old
+/// scope.
+#[test]
+fn an_acknowledgement_moves_no_cursor_into_another_scope() {
+    let (mut a, mut b) = (running(1), running(2));
+    let (mut at_a, mut at_b) = meet(&mut a, &mut b, (1, 2));
+    set(&mut b, 1, 1, "title", "by b");
+    while let Some(push) = at_b.transmit(&mut b, START_MS).unwrap() {
+        at_a.receive(&mut a, &push, START_MS).unwrap();
+    }
+    b.subscribe(even()).unwrap();
+    while let Some(ack) = at_a.transmit(&mut a, START_MS).unwrap() {
+        at_b.receive(&mut b, &ack, START_MS).unwrap();
+    }
+    assert_eq!(b.asks(Life(1), 0).unwrap().cursor, 0);
+    meet(&mut a, &mut b, (3, 4));
+    assert_eq!(title(&mut b, 1), None, "it was evicted");
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+}
+
 /// Two that have met others, and not each other; one holds a part, or both do.
 #[test]
 fn sums_pass_only_where_both_hold_everything() {

@@ -185,7 +185,8 @@ impl Session {
             let (own, ours) = (self.outbound.own_acked(), self.outbound.life());
             let passed = self.inbound.after_echo(ack.echo_steps);
             let trail = peer.hello.trail.clone();
-            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, trail, now_ms };
+            let (sequence, generation) = (ack.sequence, Some(self.scopes.generation()));
+            let acked = Acknowledged { sequence, own, ours, passed, generation, trail, now_ms };
             if !replica.acknowledged_at(life, replica_id, acked)? {
                 return self.announce(replica);
             }
