@@ -4,8 +4,8 @@
 mod support;
 
 use crdt_core::{
-    Address, Arrival, Checkpoint, Life, MemoryStore, Part, Progress, ReceiveBound, Replica, ReplicaId,
-    Scanned, Scope, Spare, VersionVector,
+    Address, Arrival, Checkpoint, Dot, Life, MemoryStore, Part, Progress, ReceiveBound, Refusal, Replica,
+    ReplicaId, Scanned, Scope, Spare, VersionVector, Withdrawal,
 };
 use support::{START_MS, assert_equal, declared_over, edit, replica, set, title};
 use sync_protocol::drive::{exchange_in_memory, pump};
@@ -128,6 +128,28 @@ fn what_comes_from_outside_the_scope_is_left_out() {
         assert_eq!(held.len(), 5, "loads: {loads}");
         assert!(held.iter().all(|(id, _)| even().contains(&Address::new("tasks", *id))));
     }
+}
+
+/// A server says with its refusal what it holds instead, wherever the change was: that is let go of like what was written
+/// there.
+#[test]
+fn what_a_server_holds_instead_of_a_refused_change_is_let_go_of() {
+    let (mut a, mut b) = (running(1), running(2));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    b.follow().unwrap();
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (1, 2));
+    let let_go = |b: &mut Memory| {
+        let acked = b.head().unwrap().sequence;
+        b.evict(&Scope::everything(), acked, 1).unwrap()
+    };
+    assert_eq!(let_go(&mut b), 0);
+    let documents = a.difference(&VersionVector::new(), None, 100).unwrap().documents;
+    let refused = [(Dot::new(ReplicaId::from_u64(2), 1), Refusal::new(403, "no"))].into();
+    let (peer, replica, session) = (Life(1), ReplicaId::from_u64(1), 0);
+    b.withdraw(Withdrawal { peer, session, replica, refused, documents }).unwrap();
+    assert_eq!(b.list("tasks", None, 100).unwrap().len(), 10);
+    assert_eq!(let_go(&mut b), 5);
 }
 
 /// The acknowledgement was under way when the scope was changed: what it says of the peer's change order holds for the old
