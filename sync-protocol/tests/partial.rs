@@ -254,3 +254,21 @@ fn what_a_first_sync_brings_from_the_future_is_parked_and_forgotten_with_its_doc
     assert_eq!(title(&mut b, 2).as_deref(), Some("from tomorrow"));
     assert_eq!(title(&mut b, 1), None);
 }
+
+/// What it counted in a document is put back with what tells that the document is there; and some of that is withheld.
+#[test]
+fn what_is_put_back_of_an_evicted_document_is_its_state_and_not_what_it_shows() {
+    let (mut a, mut b) = (running(1), running(2));
+    b.keep_time(ReceiveBound { ahead_ms: 60_000 });
+    b.tick(START_MS).unwrap();
+    edit(&mut b, 1, 0, |document| document.increment("votes", 3).unwrap());
+    set(&mut a, 1, DAY_MS, "title", "from tomorrow");
+    meet(&mut a, &mut b, (1, 2));
+    assert_eq!(b.parked_count().unwrap(), 1);
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+    assert_eq!(b.parked_count().unwrap(), 1);
+}
