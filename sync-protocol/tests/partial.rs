@@ -272,3 +272,29 @@ fn what_is_put_back_of_an_evicted_document_is_its_state_and_not_what_it_shows() 
     assert_equal(&mut a, &mut b);
     assert_eq!(b.parked_count().unwrap(), 1);
 }
+
+/// What the first one brought is not in the change order, and while the second one is under way nothing else is served.
+#[test]
+fn a_second_first_sync_after_one_that_was_given_up_does_not_keep_a_session_busy_for_ever() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    let part = Part {
+        peer: Life(1),
+        replica: ReplicaId::from_u64(1),
+        scope: 0,
+        session: 0,
+        progress: Progress { sequence: 10, scanned: Scanned::Everything },
+        of: 10,
+        documents: a.difference(&VersionVector::new(), None, 100).unwrap().documents,
+    };
+    b.load(part.clone(), &Arrival::default()).unwrap();
+    assert!(b.stop_loading().unwrap());
+    b.load(part, &Arrival::default()).unwrap();
+    set(&mut b, 20, 20, "title", "by b");
+    meet(&mut b, &mut c, (1, 2));
+    assert_eq!(title(&mut c, 20).as_deref(), Some("by b"));
+    assert_eq!(title(&mut c, 1), None);
+    assert!(b.stop_loading().unwrap());
+    meet(&mut b, &mut c, (3, 4));
+    assert_equal(&mut b, &mut c);
+}

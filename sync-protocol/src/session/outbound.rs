@@ -198,7 +198,8 @@ impl Outbound {
     /// When what was loaded meanwhile is not in the change order and the peer does not have it: looks at every document.
     fn looks_again(&mut self, window: &Window, from: u64) -> bool {
         let due = window.serves.scan_before;
-        if from >= due || self.loaded_from_peer >= due {
+        // While we load anew there is nothing to look at; once that is over, there is more.
+        if window.serves.loading || from >= due || self.loaded_from_peer >= due {
             return false;
         }
         (self.context_since, self.loader, self.widening) = (0, None, None);
