@@ -49,12 +49,20 @@ impl World<'_> {
         done
     }
 
-    /// What it wrote since the fork is noted under the dots that it has now. What was `rejected` before keeps its name.
+    /// What it wrote since the fork is noted under the dots that it has now. What was `rejected` before keeps its name, as
+    /// far as it was taken back: a server names the documents, and need not name all.
     fn renamed(&mut self, fork: Dot, rejected: &BTreeSet<Dot>) {
-        let is_gone =
-            |dot: &Dot| dot.replica == fork.replica && dot.counter > fork.counter && !rejected.contains(dot);
+        let is_old = |dot: &Dot| dot.replica == fork.replica && dot.counter > fork.counter;
+        let is_gone = |dot: &Dot| is_old(dot) && !rejected.contains(dot);
         self.written.retain(|dot, _| !is_gone(dot));
         self.apart.renamed(is_gone);
+        for of_change in self.victim.rejected().expect("memory").into_iter().filter(|of| is_old(&of.dot)) {
+            let Some(written) = self.written.get_mut(&of_change.dot) else { continue };
+            written.retain(|(address, cells)| {
+                let mut kept = of_change.documents.iter().filter(|(kept, _)| kept == address);
+                kept.any(|(_, kept)| !kept.clone().merge(cells.clone()))
+            });
+        }
         let head = self.victim.head().expect("memory");
         for counter in 1..=head.counter {
             let dot = Dot::new(head.replica, counter);
