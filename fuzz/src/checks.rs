@@ -17,7 +17,7 @@ impl World<'_> {
     /// Does something with the victim, and looks what became of it besides.
     pub(super) fn watching<T>(&mut self, with: With, act: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.apart.is_part().then(|| stored(&mut self.victim));
-        let done = self.watching_identity(act);
+        let done = self.watching_identity(with, act);
         if let Some(before) = before {
             self.note_let_go(before, with);
         }
@@ -26,11 +26,11 @@ impl World<'_> {
     }
 
     /// Looks whether it went on under another id.
-    fn watching_identity<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+    fn watching_identity<T>(&mut self, with: With, act: impl FnOnce(&mut Self) -> T) -> T {
         if !self.heals {
             let before = self.victim.head().expect("memory").counter;
             let done = act(self);
-            self.note_what_was_written_again(before);
+            self.note_what_was_written_again(with, before);
             return done;
         }
         // What is due is shown now, and not meanwhile.
@@ -43,7 +43,7 @@ impl World<'_> {
             self.reached.healed += 1;
             self.renamed(fork, &rejected);
         } else {
-            self.note_what_was_written_again(counter);
+            self.note_what_was_written_again(with, counter);
         }
         self.views = Some(before);
         done
@@ -73,7 +73,7 @@ impl World<'_> {
     }
 
     /// A replica that finds out that its clock was wrong writes again what that spoiled.
-    fn note_what_was_written_again(&mut self, before: u64) {
+    fn note_what_was_written_again(&mut self, with: With, before: u64) {
         let head = self.victim.head().expect("memory");
         let new = before + 1..=head.counter;
         if new.is_empty() {
@@ -83,7 +83,8 @@ impl World<'_> {
             let dot = Dot::new(head.replica, counter);
             self.written.insert(dot, cells_of(&mut self.victim, dot));
         }
-        if self.role == Role::Guarded {
+        // The third may give back what it was given under another id.
+        if self.role == Role::Guarded && with == With::Peer {
             let now = self.forbidden();
             let old = core::mem::replace(&mut self.untouchable, now.clone());
             for (address, document) in now {

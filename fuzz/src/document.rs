@@ -116,8 +116,9 @@ fn last_named(document: &Document, replica: ReplicaId) -> u64 {
         names(dot.replica, dot.counter);
         match cell.to_owned() {
             Cell::Register(Written::Closed { written, .. }) => names(written.replica(), written.counter),
-            Cell::Sibling(by, Mark::Dead { n, .. }) | Cell::Base(by, Base { n, .. }) => names(by, n),
-            Cell::Element(_, by, Mark::Dead { n, .. })
+            Cell::Base(by, Base { n, .. })
+            | Cell::Sibling(by, Mark::Dead { n, .. })
+            | Cell::Element(_, by, Mark::Dead { n, .. })
             | Cell::Flag(by, Mark::Dead { n, .. })
             | Cell::Presence(by, Mark::Dead { n, .. })
             | Cell::Deletion(by, Mark::Dead { n, .. }) => names(by, n),
