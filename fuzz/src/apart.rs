@@ -211,10 +211,16 @@ impl World<'_> {
     pub(super) fn hold_everything(&mut self) {
         self.victim.subscribe(Scope::everything()).expect("the shortest of all");
         self.meet_third();
-        let rejected = self.rejected();
-        let due = |piece: &&LetGo| piece.to == With::Third && !rejected.contains(&piece.change);
-        for piece in self.apart.let_go.iter().filter(due) {
-            let is_back = has(&mut self.victim, &piece.address, &piece.cells);
+        let kept = self.victim.rejected().expect("memory");
+        for piece in self.apart.let_go.iter().filter(|piece| piece.to == With::Third) {
+            // Taken back with what was refused, or replaced by what was.
+            let is_beside = kept.iter().any(|of_change| {
+                of_change.dot == piece.change
+                    || of_change.documents.iter().any(|(address, document)| {
+                        *address == piece.address && !document.clone().merge(piece.cells.clone())
+                    })
+            });
+            let is_back = is_beside || has(&mut self.victim, &piece.address, &piece.cells);
             assert!(is_back, "{:?} did not come back to {:?}", piece.change, piece.address);
         }
         self.check();
