@@ -298,3 +298,30 @@ fn a_second_first_sync_after_one_that_was_given_up_does_not_keep_a_session_busy_
     meet(&mut b, &mut c, (3, 4));
     assert_equal(&mut b, &mut c);
 }
+
+/// It wants more than its cursor stands for, and who it asks has no look at every document to offer.
+#[test]
+fn a_wider_scope_is_filled_by_one_that_loads_too() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut c, id, id, "title", "by c"));
+    let part = Part {
+        peer: Life(3),
+        replica: ReplicaId::from_u64(3),
+        scope: 0,
+        session: 0,
+        progress: Progress { sequence: 10, scanned: Scanned::Everything },
+        of: 10,
+        documents: c.difference(&VersionVector::new(), None, 100).unwrap().documents,
+    };
+    a.load(part, &Arrival::default()).unwrap();
+    set(&mut a, 21, 0, "title", "by a");
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (1, 2));
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    assert!(a.loading().unwrap().is_some());
+    assert_eq!(title(&mut b, 21).as_deref(), Some("by a"));
+    meet(&mut a, &mut c, (5, 6));
+    meet(&mut a, &mut b, (7, 8));
+    assert_equal(&mut a, &mut b);
+}

@@ -134,6 +134,11 @@ impl Outbound {
         let (state, way) = match (self.in_sync_at, want.by) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
             _ if self.widening.is_some() && !serves.loading => (scan(want.cursor), Way::Resume),
+            // While we load there is no look at every document: what is new in the peer's scope is in the change order.
+            _ if self.widening.take().is_some() => {
+                self.context_since = 0;
+                (State::Steps(Position::default()), Way::Resume)
+            }
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
             // What is being loaded is not passed on, and is not in the change order.
             _ if serves.loading => (State::Steps(Position::default()), Way::Resume),
