@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use crdt_core::{
     Address, Arrival, Checkpoint, Dot, Life, MemoryStore, Part, Progress, ReceiveBound, Refusal, Replica,
     ReplicaId, Scanned, Scope, Spare, VersionVector, Withdrawal,
 };
 use support::{START_MS, assert_equal, declared_over, edit, replica, set, title};
+use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::drive::{exchange_in_memory, pump};
 use sync_protocol::{Config, Session, SessionEvent, Way};
 
@@ -324,4 +327,28 @@ fn a_wider_scope_is_filled_by_one_that_loads_too() {
     meet(&mut a, &mut c, (5, 6));
     meet(&mut a, &mut b, (7, 8));
     assert_equal(&mut a, &mut b);
+}
+
+/// A server that holds a part acknowledges what it was never told of, and decides about it once it holds more.
+#[test]
+fn what_a_partial_server_acknowledged_can_still_be_taken_back() {
+    let (mut server, mut follower) = (running(1), running(2));
+    let rules = Rules::all(Right::ReadWrite).collection("tasks", Right::Read);
+    let guard = Arc::new(move |_: &Applicant<'_>| Ok::<_, Refusal>(rules.clone()));
+    let meet = |server: &mut Memory, follower: &mut Memory, nonce: u64| {
+        let mut at_server = Session::new(Config::new(nonce), START_MS).guarded_by(guard.clone());
+        let mut at_follower = Session::new(Config::new(nonce + 1), START_MS).obeying();
+        pump(&mut at_server, server, &mut at_follower, follower, START_MS).unwrap();
+        assert!(at_follower.is_settled(), "{:?}", at_follower.status());
+    };
+    follower.follow().unwrap();
+    server.subscribe(Scope::nothing().collection("letters")).unwrap();
+    set(&mut follower, 1, 1, "title", "first");
+    set(&mut follower, 1, 2, "title", "second");
+    meet(&mut server, &mut follower, 1);
+    server.subscribe(Scope::everything()).unwrap();
+    meet(&mut server, &mut follower, 3);
+    assert_eq!(title(&mut follower, 1), None);
+    let rejected: Vec<u64> = follower.rejected().unwrap().iter().map(|one| one.dot.counter).collect();
+    assert_eq!(rejected, [1, 2], "both are kept");
 }

@@ -222,7 +222,9 @@ impl Session {
     /// What the peer we obey has taken, it will not refuse any more: it takes nothing of a run with a refusal in it.
     fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
         let is_server = self.obeys() && self.peer.as_ref().is_some_and(Peer::is_guarded);
-        if is_server && self.outbound.acked() > self.confirmed {
+        // One that holds a part has decided about that part only.
+        let decides = is_server && self.scopes.peer().scope.is_everything();
+        if decides && self.outbound.acked() > self.confirmed {
             replica.confirmed(self.outbound.acked())?;
             self.confirmed = self.outbound.acked();
         }
