@@ -121,15 +121,7 @@ impl Scope {
         };
         let mut both = SmallMap::new();
         for (name, ranges) in ours.iter() {
-            let mut common = Vec::new();
-            for (first, last) in ranges {
-                for (from, to) in theirs.get(name).into_iter().flatten() {
-                    let (from, to) = ((*first).max(*from), (*last).min(*to));
-                    if from <= to {
-                        common.push((from, to));
-                    }
-                }
-            }
+            let common = theirs.get(name).map_or_else(Vec::new, |theirs| overlaps(ranges, theirs));
             if !common.is_empty() {
                 both.insert(name.clone(), common);
             }
@@ -212,6 +204,20 @@ fn insert(ranges: &mut Vec<Range>, (mut first, mut last): Range) {
     ranges.splice(from..to, [(first, last)]);
 }
 
+/// What lies in both of two lists of ranges. One walk along both: a peer may list thousands.
+fn overlaps(ours: &[Range], theirs: &[Range]) -> Vec<Range> {
+    let (mut both, mut here, mut there) = (Vec::new(), 0, 0);
+    while let (Some(our), Some(their)) = (ours.get(here), theirs.get(there)) {
+        let (first, last) = (our.0.max(their.0), our.1.min(their.1));
+        if first <= last {
+            both.push((first, last));
+        }
+        // The one that ends first overlaps nothing that comes.
+        if our.1 < their.1 { here += 1 } else { there += 1 }
+    }
+    both
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +262,20 @@ mod tests {
             }
             assert!(Scope::everything().includes(&ours) && !ours.includes(&Scope::everything()));
             assert_eq!(Scope::everything().intersection(&ours), ours);
+        }
+    }
+
+    /// As many ranges as fit: to look at every pair of them would take seconds, for every message of a session.
+    #[test]
+    fn scopes_of_many_ranges_are_compared_in_one_walk() {
+        let listed = |step: u64| (0..3_000).map(move |number| id(number * step));
+        let (ours, theirs) =
+            (Scope::nothing().documents("a", listed(2)), Scope::nothing().documents("a", listed(3)));
+        assert!(ours.encode().len() <= Scope::MAX_BYTES);
+        let both = Scope::nothing().documents("a", (0..1_000).map(|number| id(number * 6)));
+        for _ in 0..300 {
+            assert_eq!(ours.intersection(&theirs), both);
+            assert!(ours.includes(&both) && !both.includes(&ours));
         }
     }
 

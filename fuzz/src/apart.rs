@@ -7,12 +7,10 @@
 //! be missing there.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use crdt_core::{Access, Address, Document, Dot, Durability, Lattice as _, Scope, Store as _};
+use crdt_core::{Address, Document, Dot, Lattice as _, Scope};
 
-use super::audit::{Cells, Memory, cells, documents};
-use super::decoders::Batch;
+use super::audit::{Cells, Memory, Stored, cells, stored};
 use super::link::Role;
 use super::session::{MESSAGES, World};
 
@@ -64,18 +62,9 @@ impl Apart {
     }
 }
 
-/// All documents, as they are stored.
-pub fn held(replica: &mut Memory) -> Vec<(Address, Arc<Document>)> {
-    let store = replica.store_mut();
-    store.begin(Access::Read, Durability::Visible).expect("memory");
-    let all = store.documents_after(None, usize::MAX).expect("memory");
-    store.commit().expect("memory");
-    all
-}
-
 /// Whether a replica holds all of this, or something greater.
 fn has(replica: &mut Memory, address: &Address, cells: &Document) -> bool {
-    let found = held(replica).into_iter().find(|(held, _)| held == address);
+    let found = stored(replica).into_iter().find(|(held, _)| held == address);
     let mut state = found.map(|(_, document)| (*document).clone()).unwrap_or_default();
     !state.merge(cells.clone())
 }
@@ -85,21 +74,19 @@ fn scope_of(replica: &mut Memory) -> Scope {
 }
 
 /// What a replica holds in a part.
-fn within(replica: &mut Memory, scope: &Scope) -> Batch {
-    let mut all = documents(replica);
+fn within(replica: &mut Memory, scope: &Scope) -> Stored {
+    let mut all = stored(replica);
     all.retain(|(address, document)| scope.contains(address) && !document.is_empty());
     all
 }
 
 impl World<'_> {
     /// The victim did something: what it held `before` it holds still, or has let go of.
-    pub(super) fn note_let_go(&mut self, before: Vec<(Address, Arc<Document>)>, with: With) {
-        let now: BTreeSet<Address> = held(&mut self.victim).into_iter().map(|(address, _)| address).collect();
-        let gone: Batch = before
-            .into_iter()
-            .filter(|(address, _)| !now.contains(address))
-            .map(|(address, document)| (address, (*document).clone()))
-            .collect();
+    pub(super) fn note_let_go(&mut self, before: Stored, with: With) {
+        let now: BTreeSet<Address> =
+            stored(&mut self.victim).into_iter().map(|(address, _)| address).collect();
+        let mut gone = before;
+        gone.retain(|(address, _)| !now.contains(address));
         if gone.is_empty() {
             return;
         }
@@ -169,8 +156,9 @@ impl World<'_> {
         }
         if self.apart.is_part {
             self.claims_hold(With::Third);
-            self.note_untouchable();
         }
+        // What it had been given, it gave back: also what the victim has let go of, or wrote under another id.
+        self.note_untouchable();
     }
 
     /// Of what somebody claims to have seen of the victim, everything is there, as far as it subscribes to it.
@@ -198,7 +186,8 @@ impl World<'_> {
     pub(super) fn end_honestly(&mut self) {
         self.connect_anew();
         self.pump(MESSAGES);
-        assert!(self.link.at_victim.is_settled() && self.link.at_peer.is_settled(), "they are not at rest");
+        let sessions = [&self.link.at_victim, &self.link.at_peer];
+        assert!(sessions.iter().all(|session| session.is_settled()), "not at rest: {sessions:#?}");
         assert_eq!(self.victim.loading().expect("memory"), None, "a first sync came to no end");
         let rejected = self.rejected();
         for piece in self.apart.let_go.iter().filter(|piece| !rejected.contains(&piece.change)) {
@@ -222,8 +211,16 @@ impl World<'_> {
     pub(super) fn hold_everything(&mut self) {
         self.victim.subscribe(Scope::everything()).expect("the shortest of all");
         self.meet_third();
+        let kept = self.victim.rejected().expect("memory");
         for piece in self.apart.let_go.iter().filter(|piece| piece.to == With::Third) {
-            let is_back = has(&mut self.victim, &piece.address, &piece.cells);
+            // Taken back with what was refused, or replaced by what was.
+            let is_beside = kept.iter().any(|of_change| {
+                of_change.dot == piece.change
+                    || of_change.documents.iter().any(|(address, document)| {
+                        *address == piece.address && !document.clone().merge(piece.cells.clone())
+                    })
+            });
+            let is_back = is_beside || has(&mut self.victim, &piece.address, &piece.cells);
             assert!(is_back, "{:?} did not come back to {:?}", piece.change, piece.address);
         }
         self.check();

@@ -1,6 +1,7 @@
 //! What has to hold of a store, whoever it has talked to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crdt_core::codec::Dictionary;
 use crdt_core::{
@@ -15,13 +16,21 @@ pub type Memory = Replica<MemoryStore>;
 /// What one side committed, change by change.
 pub type Written = BTreeMap<Dot, Batch>;
 
+/// Documents as a store has them: nothing is copied.
+pub type Stored = Vec<(Address, Arc<Document>)>;
+
 /// All documents, deleted ones and empty ones included.
-pub fn documents(replica: &mut Memory) -> Batch {
+pub fn stored(replica: &mut Memory) -> Stored {
     let store = replica.store_mut();
     store.begin(Access::Read, Durability::Visible).expect("memory");
     let all = store.documents_after(None, usize::MAX).expect("memory");
     store.commit().expect("memory");
-    all.into_iter().map(|(address, document)| (address, (*document).clone())).collect()
+    all
+}
+
+/// The same, copied.
+pub fn documents(replica: &mut Memory) -> Batch {
+    stored(replica).into_iter().map(|(address, document)| (address, (*document).clone())).collect()
 }
 
 /// The change of a cell, and where the cell is.
@@ -30,7 +39,7 @@ pub type Cells = BTreeSet<(Dot, Address)>;
 /// Where every cell is that a replica holds, and of which change it is.
 pub fn cells(replica: &mut Memory) -> Cells {
     let mut cells = Cells::new();
-    for (address, document) in documents(replica) {
+    for (address, document) in stored(replica) {
         document.visit(&mut |_, cell| {
             cells.insert((cell.set_by().dot(), address.clone()));
         });
@@ -84,7 +93,7 @@ pub fn audit_loaded(replica: &mut Memory, loaded: &Cells) {
 
 /// The cells of a change as they are now: to be kept right after it was committed.
 pub fn cells_of(replica: &mut Memory, change: Dot) -> Batch {
-    let all = documents(replica).into_iter();
+    let all = stored(replica).into_iter();
     let of_change = all.map(|(address, document)| (address, document.select(|dot| dot == change)));
     of_change.filter(|(_, document)| !document.is_empty()).collect()
 }
@@ -92,13 +101,20 @@ pub fn cells_of(replica: &mut Memory, change: Dot) -> Batch {
 /// Everything that was committed is there, or something greater is: in the state, or in what is kept `beside` it because
 /// it was refused.
 pub fn nothing_is_lost(replica: &mut Memory, written: &Written, beside: &Batch) {
-    let mut now: BTreeMap<Address, Document> = documents(replica).into_iter().collect();
+    // Copied once, and only what was written to.
+    let places: BTreeSet<&Address> = written.values().flatten().map(|(address, _)| address).collect();
+    let mut now: BTreeMap<Address, Document> = BTreeMap::new();
+    for (address, document) in stored(replica) {
+        if places.contains(&address) {
+            now.insert(address, (*document).clone());
+        }
+    }
     for (address, document) in beside {
         now.entry(address.clone()).or_default().merge(document.clone());
     }
     for (dot, cells) in written {
         for (address, cells) in cells {
-            let mut state = now.get(address).cloned().unwrap_or_default();
+            let state = now.entry(address.clone()).or_default();
             assert!(!state.merge(cells.clone()), "something of {dot:?} was lost in {address:?}");
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crdt_core::{DocumentId, Dot, Lattice as _};
 use sync_protocol::drive::pump;
 
-use super::apart::{With, held};
-use super::audit::{audit_loaded, cells_of, documents, nothing_is_lost};
+use super::apart::With;
+use super::audit::{Stored, audit_loaded, cells_of, nothing_is_lost, stored};
 use super::decoders::Batch;
 use super::hostile::COLLECTIONS;
 use super::link::{Role, config};
@@ -16,8 +16,8 @@ use super::shown::{Views, nothing_is_withheld_without_a_reason};
 impl World<'_> {
     /// Does something with the victim, and looks what became of it besides.
     pub(super) fn watching<T>(&mut self, with: With, act: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.apart.is_part().then(|| held(&mut self.victim));
-        let done = self.watching_identity(act);
+        let before = self.apart.is_part().then(|| stored(&mut self.victim));
+        let done = self.watching_identity(with, act);
         if let Some(before) = before {
             self.note_let_go(before, with);
         }
@@ -26,11 +26,11 @@ impl World<'_> {
     }
 
     /// Looks whether it went on under another id.
-    fn watching_identity<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+    fn watching_identity<T>(&mut self, with: With, act: impl FnOnce(&mut Self) -> T) -> T {
         if !self.heals {
             let before = self.victim.head().expect("memory").counter;
             let done = act(self);
-            self.note_what_was_written_again(before);
+            self.note_what_was_written_again(with, before);
             return done;
         }
         // What is due is shown now, and not meanwhile.
@@ -43,18 +43,26 @@ impl World<'_> {
             self.reached.healed += 1;
             self.renamed(fork, &rejected);
         } else {
-            self.note_what_was_written_again(counter);
+            self.note_what_was_written_again(with, counter);
         }
         self.views = Some(before);
         done
     }
 
-    /// What it wrote since the fork is noted under the dots that it has now. What was `rejected` before keeps its name.
+    /// What it wrote since the fork is noted under the dots that it has now. What was `rejected` before keeps its name, as
+    /// far as it was taken back: a server names the documents, and need not name all.
     fn renamed(&mut self, fork: Dot, rejected: &BTreeSet<Dot>) {
-        let is_gone =
-            |dot: &Dot| dot.replica == fork.replica && dot.counter > fork.counter && !rejected.contains(dot);
+        let is_old = |dot: &Dot| dot.replica == fork.replica && dot.counter > fork.counter;
+        let is_gone = |dot: &Dot| is_old(dot) && !rejected.contains(dot);
         self.written.retain(|dot, _| !is_gone(dot));
         self.apart.renamed(is_gone);
+        for of_change in self.victim.rejected().expect("memory").into_iter().filter(|of| is_old(&of.dot)) {
+            let Some(written) = self.written.get_mut(&of_change.dot) else { continue };
+            written.retain(|(address, cells)| {
+                let mut kept = of_change.documents.iter().filter(|(kept, _)| kept == address);
+                kept.any(|(_, kept)| !kept.clone().merge(cells.clone()))
+            });
+        }
         let head = self.victim.head().expect("memory");
         for counter in 1..=head.counter {
             let dot = Dot::new(head.replica, counter);
@@ -65,7 +73,7 @@ impl World<'_> {
     }
 
     /// A replica that finds out that its clock was wrong writes again what that spoiled.
-    fn note_what_was_written_again(&mut self, before: u64) {
+    fn note_what_was_written_again(&mut self, with: With, before: u64) {
         let head = self.victim.head().expect("memory");
         let new = before + 1..=head.counter;
         if new.is_empty() {
@@ -75,14 +83,15 @@ impl World<'_> {
             let dot = Dot::new(head.replica, counter);
             self.written.insert(dot, cells_of(&mut self.victim, dot));
         }
-        if self.role == Role::Guarded {
+        // The third may give back what it was given under another id.
+        if self.role == Role::Guarded && with == With::Peer {
             let now = self.forbidden();
             let old = core::mem::replace(&mut self.untouchable, now.clone());
             for (address, document) in now {
                 let others =
                     document.select(|dot| dot.replica != head.replica || !new.contains(&dot.counter));
                 let known = old.iter().find(|(known, _)| *known == address);
-                let mut known = known.map(|(_, document)| document.clone()).unwrap_or_default();
+                let mut known = known.map(|(_, document)| (**document).clone()).unwrap_or_default();
                 assert!(!known.merge(others), "the adversary wrote what it may not write, in {address:?}");
             }
         }
@@ -100,8 +109,8 @@ impl World<'_> {
     }
 
     /// What the victim holds where the adversary may not write.
-    fn forbidden(&mut self) -> Batch {
-        let mut all = documents(&mut self.victim);
+    fn forbidden(&mut self) -> Stored {
+        let mut all = stored(&mut self.victim);
         all.retain(|(address, document)| {
             !document.is_empty() && matches!(&*address.collection, "wages" | "secret")
         });
@@ -150,6 +159,17 @@ impl World<'_> {
     pub(super) fn meet_third(&mut self) {
         // For a follower, who has one server only, that is one too many.
         self.honest = false;
+        self.nothing_was_written_where_it_may_not_be();
+        // What one server refuses the other may have taken: that shows when roots are compared, in the next session at the
+        // latest.
+        let sessions = if self.rejected().is_empty() { 1 } else { 2 };
+        for _ in 0..sessions {
+            self.sync_with_third();
+        }
+        self.agrees_with_third();
+    }
+
+    fn sync_with_third(&mut self) {
         let nonces = [self.fresh(), self.fresh()];
         let configs = [config(nonces[0], self.spare()), config(nonces[1], None)];
         let (mut mine, mut theirs) = self.role.trusted(configs, self.now_ms);
@@ -158,7 +178,12 @@ impl World<'_> {
                 .expect("an honest sync");
         });
         assert!(mine.is_settled() && theirs.is_settled(), "an honest sync comes to its end");
-        self.agrees_with_third();
+    }
+
+    fn nothing_was_written_where_it_may_not_be(&mut self) {
+        if self.role == Role::Guarded {
+            assert_eq!(self.forbidden(), self.untouchable, "the adversary wrote what it may not write");
+        }
     }
 
     pub(super) fn check(&mut self) {
@@ -173,9 +198,7 @@ impl World<'_> {
         }
         let beside = rejected.into_iter().flat_map(|rejected| rejected.documents).collect();
         nothing_is_lost(&mut self.victim, &self.written, &beside);
-        if self.role == Role::Guarded {
-            assert_eq!(self.forbidden(), self.untouchable, "the adversary wrote what it may not write");
-        }
+        self.nothing_was_written_where_it_may_not_be();
         for collection in COLLECTIONS {
             for (_, view) in self.victim.list(collection, None, 8).expect("memory") {
                 let _ = view.to_value();

@@ -1,8 +1,9 @@
 //! What can be done with a document that came from anybody: the laws of merging, reading, editing, taking apart, JSON.
 
+use crdt_core::cells::{Base, Mark, Written};
 use crdt_core::codec::Dictionary;
 use crdt_core::{
-    Address, Clock, Collection, Document, DocumentId, Hlc, Lattice as _, MapView, Namespace, ReplicaId,
+    Address, Cell, Clock, Collection, Document, DocumentId, Hlc, Lattice as _, MapView, Namespace, ReplicaId,
 };
 
 use super::decoders::{Batch, decode, encode};
@@ -79,7 +80,9 @@ fn read(document: &Document) {
 fn edit(mut document: Document, input: &mut Input<'_>) {
     let collection = if input.flag() { declared().delete_wins() } else { declared() };
     let writer = ReplicaId::from_u64(input.number() % 4);
-    let mut clock = Clock::restore(writer, input.number(), Hlc::from_bits(input.number()));
+    // Whoever brings cells of the writer beyond its counter is refused before that.
+    let counter = last_named(&document, writer).max(input.number());
+    let mut clock = Clock::restore(writer, counter, Hlc::from_bits(input.number()));
     for _ in 0..input.below(6) {
         let Ok(change) = clock.tick(input.number()) else { return };
         let before = document.clone();
@@ -98,4 +101,29 @@ fn edit(mut document: Document, input: &mut Input<'_>) {
             Err(_) => assert_eq!(before, document, "an edit that failed changed something"),
         }
     }
+}
+
+/// The highest counter of a replica that a document knows of.
+fn last_named(document: &Document, replica: ReplicaId) -> u64 {
+    let mut last = 0;
+    let mut names = |by: ReplicaId, counter: u64| {
+        if by == replica {
+            last = last.max(counter);
+        }
+    };
+    document.visit(&mut |_, cell| {
+        let dot = cell.set_by().dot();
+        names(dot.replica, dot.counter);
+        match cell.to_owned() {
+            Cell::Register(Written::Closed { written, .. }) => names(written.replica(), written.counter),
+            Cell::Base(by, Base { n, .. })
+            | Cell::Sibling(by, Mark::Dead { n, .. })
+            | Cell::Element(_, by, Mark::Dead { n, .. })
+            | Cell::Flag(by, Mark::Dead { n, .. })
+            | Cell::Presence(by, Mark::Dead { n, .. })
+            | Cell::Deletion(by, Mark::Dead { n, .. }) => names(by, n),
+            _ => {}
+        }
+    });
+    last
 }

@@ -22,9 +22,8 @@ use crdt_core::{
 use siphasher::sip::SipHasher24;
 
 use super::apart::{Apart, With};
-use super::audit::{Memory, Written, documents};
+use super::audit::{Memory, Stored, Written, documents};
 use super::bundle::namespace;
-use super::decoders::Batch;
 use super::hostile::START_MS;
 use super::input::Input;
 use super::link::{Link, Role, config};
@@ -103,7 +102,7 @@ pub struct World<'i> {
     pub(super) written: Written,
     pub(super) apart: Apart,
     /// What the guarded victim has where the adversary may not write.
-    pub(super) untouchable: Batch,
+    pub(super) untouchable: Stored,
     /// Stands in what the adversary may not read.
     pub(super) marker: String,
     pub(super) peer: Memory,
@@ -181,7 +180,7 @@ impl<'i> World<'i> {
             victim,
             written: Written::new(),
             apart: Apart::default(),
-            untouchable: Batch::new(),
+            untouchable: Stored::new(),
             marker: format!("hidden {:016x}", hash.finish()),
             backup: replica(2, 2),
             peer,

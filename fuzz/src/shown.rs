@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use crdt_core::{Address, Document, Dot, Head, Lattice as _, ParkReason, Value};
 
-use super::audit::{Memory, documents};
+use super::audit::{Memory, stored};
 
 /// What all documents show.
 pub fn views(replica: &mut Memory) -> Vec<(Address, Option<Value>)> {
-    let addresses: Vec<Address> = documents(replica).into_iter().map(|(address, _)| address).collect();
+    let addresses: Vec<Address> = stored(replica).into_iter().map(|(address, _)| address).collect();
     let view = |address: Address| {
         let view = replica.read(address.collection.clone(), address.id).expect("memory");
         (address, view.to_value())
@@ -42,7 +42,7 @@ fn tied(replica: &mut Memory) -> BTreeSet<Address> {
         mine.iter()
             .any(|(epoch, time)| (0..=1).any(|tick| others.contains(&(*epoch, time.saturating_add(tick)))))
     };
-    let all = documents(replica).into_iter();
+    let all = stored(replica).into_iter();
     all.filter(|(_, document)| is_tied(document)).map(|(address, _)| address).collect()
 }
 
@@ -96,14 +96,18 @@ pub fn nothing_is_withheld_without_a_reason(replica: &mut Memory) {
         listed.extend(parked.documents.into_iter().map(|address| (address, parked.change)));
     }
     let mut seen = BTreeSet::new();
-    for (address, state) in documents(replica) {
+    for (address, state) in stored(replica) {
         let view = replica.read(address.collection.clone(), address.id).expect("memory");
         let withheld: BTreeSet<_> = view.withheld().iter().map(|withheld| withheld.by).collect();
         assert!(
             withheld.iter().all(|by| by.replica() != own),
             "something of one's own is withheld: {view:?}"
         );
-        let mut visible: Document = state.clone();
+        if withheld.is_empty() {
+            assert_eq!(*view.state(), *state, "neither shown nor withheld: {address:?}");
+            continue;
+        }
+        let mut visible: Document = (*state).clone();
         for by in &withheld {
             visible = visible.select(|dot| dot != by.dot());
         }

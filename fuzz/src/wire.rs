@@ -282,6 +282,8 @@ pub fn unpacked(body: &[u8]) -> Vec<u8> {
     }
     let mut reader = crdt_core::codec::Reader::new(&body[1..]);
     let length = reader.unsigned("a length").ok().and_then(|length| usize::try_from(length).ok());
+    // What is said to be longer than a message may be is not taken anyway.
+    let length = length.filter(|length| *length <= crdt_core::Limits::DEFAULT.message_bytes);
     lz4_flex::block::decompress(reader.rest(), length.unwrap_or_default()).unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crdt_core::{
     Collection, DocumentId, DocumentMut, Durability, FieldType, Head, Life, MemoryStore, Namespace, Refusal,
-    Renewal, Replica, ReplicaId, Spare, TransactionError, Value,
+    Renewal, Replica, ReplicaId, Scope, Spare, TransactionError, Value,
 };
 use support::{START_MS, assert_equal, or_under_miri};
 use sync_protocol::door::{Applicant, Right, Rules};
@@ -701,4 +701,26 @@ fn a_store_that_is_set_back_under_an_open_session_ends_it() {
     assert!(at_a.ended().is_some() && at_a.transmit(&mut a, START_MS).unwrap().is_none());
     // The next session heals it.
     assert!(meet(&mut a, &mut b, 10).renewed(0).is_some());
+}
+
+/// What a peer acknowledged to the life before says nothing of where the present one forked.
+#[test]
+fn an_identity_renewed_under_an_open_session_forgets_what_was_acknowledged_to_the_one_before() {
+    let (mut a, mut b) = (fresh(1), fresh(2));
+    // It does not vouch for what it wrote, so the new life begins at the very position at which the old one ends.
+    b.subscribe(Scope::nothing()).unwrap();
+    b.subscribe(Scope::everything()).unwrap();
+    (0..3).for_each(|id| at(&mut b, id, id, |document| document.set("title", "by b").unwrap()));
+    let (mut at_a, mut at_b) =
+        (Session::new(Config::new(1), START_MS), Session::new(Config::new(2), START_MS));
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    b.renew_identity(ReplicaId::from_u64(22), Life(22)).unwrap();
+    at(&mut b, 5, 5, |document| document.set("title", "under another id").unwrap());
+    pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+    assert!(at_b.is_settled(), "{:?}", at_b.status());
+    // Somebody has seen more of it than there is.
+    let fork = b.fork(&crdt_core::Memory::default(), 100).unwrap().unwrap();
+    assert_eq!(b.head().unwrap().counter, 1);
+    b.heal(fork, Spare { replica: ReplicaId::from_u64(33), life: Life(33) }, START_MS).unwrap();
+    assert!(b.seen_of(ReplicaId::from_u64(22)).unwrap() <= 1);
 }

@@ -3,8 +3,14 @@
 
 mod support;
 
-use crdt_core::{Life, MemoryStore, ReceiveBound, Replica, ReplicaId, Scope, Spare};
+use std::sync::Arc;
+
+use crdt_core::{
+    Address, Arrival, Checkpoint, Dot, Life, MemoryStore, Part, Progress, ReceiveBound, Refusal, Replica,
+    ReplicaId, Scanned, Scope, Spare, VersionVector, Withdrawal,
+};
 use support::{START_MS, assert_equal, declared_over, edit, replica, set, title};
+use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::drive::{exchange_in_memory, pump};
 use sync_protocol::{Config, Session, SessionEvent, Way};
 
@@ -87,6 +93,90 @@ fn a_copy_of_a_partial_store_heals_and_loses_nothing() {
     }
 }
 
+/// A peer that does not heed what it was told, or lies, could fill a small device with what nobody ever lets go of.
+#[test]
+fn what_comes_from_outside_the_scope_is_left_out() {
+    let mut a = running(1);
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    let all = a.difference(&VersionVector::new(), None, 100).unwrap().documents;
+    let checkpoint = |documents| Checkpoint {
+        peer: Life(1),
+        replica: ReplicaId::from_u64(1),
+        cursor: 10,
+        context: Vec::new(),
+        documents,
+        scope: 0,
+        session: 0,
+    };
+    let part = Part {
+        peer: Life(1),
+        replica: ReplicaId::from_u64(1),
+        scope: 0,
+        session: 0,
+        progress: Progress { sequence: 10, scanned: Scanned::Everything },
+        of: 10,
+        documents: all.clone(),
+    };
+    for loads in [false, true] {
+        let mut b = running(2);
+        b.subscribe(even()).unwrap();
+        if loads {
+            let (_, loading) = b.load(part.clone(), &Arrival::default()).unwrap().unwrap();
+            assert_eq!(loading.documents, 5);
+            b.apply(checkpoint(Vec::new())).unwrap();
+        } else {
+            b.apply(checkpoint(all.clone())).unwrap();
+        }
+        let held = b.list("tasks", None, 100).unwrap();
+        assert_eq!(held.len(), 5, "loads: {loads}");
+        assert!(held.iter().all(|(id, _)| even().contains(&Address::new("tasks", *id))));
+    }
+}
+
+/// A server says with its refusal what it holds instead, wherever the change was: that is let go of like what was written
+/// there.
+#[test]
+fn what_a_server_holds_instead_of_a_refused_change_is_let_go_of() {
+    let (mut a, mut b) = (running(1), running(2));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    b.follow().unwrap();
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (1, 2));
+    let let_go = |b: &mut Memory| {
+        let acked = b.head().unwrap().sequence;
+        b.evict(&Scope::everything(), acked, 1).unwrap()
+    };
+    assert_eq!(let_go(&mut b), 0);
+    let documents = a.difference(&VersionVector::new(), None, 100).unwrap().documents;
+    let refused = [(Dot::new(ReplicaId::from_u64(2), 1), Refusal::new(403, "no"))].into();
+    let (peer, replica, session) = (Life(1), ReplicaId::from_u64(1), 0);
+    b.withdraw(Withdrawal { peer, session, replica, refused, documents }).unwrap();
+    assert_eq!(b.list("tasks", None, 100).unwrap().len(), 10);
+    assert_eq!(let_go(&mut b), 5);
+}
+
+/// The acknowledgement was under way when the scope was changed: what it says of the peer's change order holds for the old
+/// scope.
+#[test]
+fn an_acknowledgement_moves_no_cursor_into_another_scope() {
+    let (mut a, mut b) = (running(1), running(2));
+    let (mut at_a, mut at_b) = meet(&mut a, &mut b, (1, 2));
+    set(&mut b, 1, 1, "title", "by b");
+    while let Some(push) = at_b.transmit(&mut b, START_MS).unwrap() {
+        at_a.receive(&mut a, &push, START_MS).unwrap();
+    }
+    b.subscribe(even()).unwrap();
+    while let Some(ack) = at_a.transmit(&mut a, START_MS).unwrap() {
+        at_b.receive(&mut b, &ack, START_MS).unwrap();
+    }
+    assert_eq!(b.asks(Life(1), 0).unwrap().cursor, 0);
+    meet(&mut a, &mut b, (3, 4));
+    assert_eq!(title(&mut b, 1), None, "it was evicted");
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+}
+
 /// Two that have met others, and not each other; one holds a part, or both do.
 #[test]
 fn sums_pass_only_where_both_hold_everything() {
@@ -166,4 +256,99 @@ fn what_a_first_sync_brings_from_the_future_is_parked_and_forgotten_with_its_doc
     assert_eq!(b.parked_count().unwrap(), 0);
     assert_eq!(title(&mut b, 2).as_deref(), Some("from tomorrow"));
     assert_eq!(title(&mut b, 1), None);
+}
+
+/// What it counted in a document is put back with what tells that the document is there; and some of that is withheld.
+#[test]
+fn what_is_put_back_of_an_evicted_document_is_its_state_and_not_what_it_shows() {
+    let (mut a, mut b) = (running(1), running(2));
+    b.keep_time(ReceiveBound { ahead_ms: 60_000 });
+    b.tick(START_MS).unwrap();
+    edit(&mut b, 1, 0, |document| document.increment("votes", 3).unwrap());
+    set(&mut a, 1, DAY_MS, "title", "from tomorrow");
+    meet(&mut a, &mut b, (1, 2));
+    assert_eq!(b.parked_count().unwrap(), 1);
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+    assert_eq!(b.parked_count().unwrap(), 1);
+}
+
+/// What the first one brought is not in the change order, and while the second one is under way nothing else is served.
+#[test]
+fn a_second_first_sync_after_one_that_was_given_up_does_not_keep_a_session_busy_for_ever() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    let part = Part {
+        peer: Life(1),
+        replica: ReplicaId::from_u64(1),
+        scope: 0,
+        session: 0,
+        progress: Progress { sequence: 10, scanned: Scanned::Everything },
+        of: 10,
+        documents: a.difference(&VersionVector::new(), None, 100).unwrap().documents,
+    };
+    b.load(part.clone(), &Arrival::default()).unwrap();
+    assert!(b.stop_loading().unwrap());
+    b.load(part, &Arrival::default()).unwrap();
+    set(&mut b, 20, 20, "title", "by b");
+    meet(&mut b, &mut c, (1, 2));
+    assert_eq!(title(&mut c, 20).as_deref(), Some("by b"));
+    assert_eq!(title(&mut c, 1), None);
+    assert!(b.stop_loading().unwrap());
+    meet(&mut b, &mut c, (3, 4));
+    assert_equal(&mut b, &mut c);
+}
+
+/// It wants more than its cursor stands for, and who it asks has no look at every document to offer.
+#[test]
+fn a_wider_scope_is_filled_by_one_that_loads_too() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut c, id, id, "title", "by c"));
+    let part = Part {
+        peer: Life(3),
+        replica: ReplicaId::from_u64(3),
+        scope: 0,
+        session: 0,
+        progress: Progress { sequence: 10, scanned: Scanned::Everything },
+        of: 10,
+        documents: c.difference(&VersionVector::new(), None, 100).unwrap().documents,
+    };
+    a.load(part, &Arrival::default()).unwrap();
+    set(&mut a, 21, 0, "title", "by a");
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (1, 2));
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    assert!(a.loading().unwrap().is_some());
+    assert_eq!(title(&mut b, 21).as_deref(), Some("by a"));
+    meet(&mut a, &mut c, (5, 6));
+    meet(&mut a, &mut b, (7, 8));
+    assert_equal(&mut a, &mut b);
+}
+
+/// A server that holds a part acknowledges what it was never told of, and decides about it once it holds more.
+#[test]
+fn what_a_partial_server_acknowledged_can_still_be_taken_back() {
+    let (mut server, mut follower) = (running(1), running(2));
+    let rules = Rules::all(Right::ReadWrite).collection("tasks", Right::Read);
+    let guard = Arc::new(move |_: &Applicant<'_>| Ok::<_, Refusal>(rules.clone()));
+    let meet = |server: &mut Memory, follower: &mut Memory, nonce: u64| {
+        let mut at_server = Session::new(Config::new(nonce), START_MS).guarded_by(guard.clone());
+        let mut at_follower = Session::new(Config::new(nonce + 1), START_MS).obeying();
+        pump(&mut at_server, server, &mut at_follower, follower, START_MS).unwrap();
+        assert!(at_follower.is_settled(), "{:?}", at_follower.status());
+    };
+    follower.follow().unwrap();
+    server.subscribe(Scope::nothing().collection("letters")).unwrap();
+    set(&mut follower, 1, 1, "title", "first");
+    set(&mut follower, 1, 2, "title", "second");
+    meet(&mut server, &mut follower, 1);
+    server.subscribe(Scope::everything()).unwrap();
+    meet(&mut server, &mut follower, 3);
+    assert_eq!(title(&mut follower, 1), None);
+    let rejected: Vec<u64> = follower.rejected().unwrap().iter().map(|one| one.dot.counter).collect();
+    assert_eq!(rejected, [1, 2], "both are kept");
 }

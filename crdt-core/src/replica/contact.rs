@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use super::refuse::damaged;
 use super::runs::{self, Trail};
+use super::scoped::Subscription;
 use super::{Replica, transact};
 use crate::ReplicaId;
 use crate::codec::{DecodeError, Reader, put_refusal, put_signed, put_unsigned, read_refusal};
@@ -74,6 +75,9 @@ pub struct Acknowledged {
     /// How far into its own change order that takes us, and under which scope, because the steps up to there are nothing but
     /// what we sent.
     pub passed: (u64, u64),
+    /// The [generation](super::Subscription::generation) of our subscription that the peer was told of: under another one
+    /// the cursor stays where it is, for it would stand for less than it says.
+    pub generation: Option<u64>,
     /// The runs that the peer told when that session began.
     pub trail: Trail,
     /// When, in milliseconds since 1970; 0 when it is not known.
@@ -382,7 +386,8 @@ impl<S: Store> Replica<S> {
         acknowledged: Acknowledged,
     ) -> Result<bool, StoreError> {
         let Self { store, present, .. } = self;
-        let Acknowledged { sequence, own, ours, passed: (cursor, scope), trail, now_ms } = acknowledged;
+        let Acknowledged { sequence, own, ours, passed, generation, trail, now_ms } = acknowledged;
+        let (cursor, scope) = passed;
         let (mut present, mut kept) = (present.get_mut(&life), 0);
         let noted = transact(store, Access::Write, Durability::Visible, |store| {
             if ours.is_some() && ours != Some(store.head()?.life) {
@@ -391,7 +396,8 @@ impl<S: Store> Replica<S> {
             let known = store.peer(life)?;
             let known = known.unwrap_or_else(|| PeerRecord { scope, ..nothing_known(life, replica) });
             let acked = known.acked.max(sequence.min(store.head()?.sequence));
-            let cursor = if known.scope == scope { known.cursor.max(cursor) } else { known.cursor };
+            let moves = known.scope == scope && cursor > known.cursor && is_of(store, generation)?;
+            let cursor = if moves { cursor } else { known.cursor };
             store.set_peer(&PeerRecord { replica, cursor, acked, ..known })?;
             if let Some(present) = &mut present {
                 // The steps that it is taken past are of the run in which they are told.
@@ -415,6 +421,12 @@ impl<S: Store> Replica<S> {
         self.kept = self.kept.max(kept);
         Ok(noted)
     }
+}
+
+/// Whether our subscription is the one that a peer was told of.
+fn is_of<S: Store>(store: &mut S, told: Option<u64>) -> Result<bool, StoreError> {
+    let Some(told) = told else { return Ok(true) };
+    Ok(Subscription::read(store)?.generation == told)
 }
 
 const fn nothing_known(life: Life, replica: ReplicaId) -> PeerRecord {

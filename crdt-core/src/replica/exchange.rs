@@ -15,6 +15,7 @@ use crate::document::{Address, Document};
 use crate::event::{ChangeEvent, Origin};
 use crate::limits::Limits;
 use crate::refusal::{Judge, RefusedChange};
+use crate::scope::Scope;
 use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Access, Durability, Head, Life, PeerRecord, Store, StoreError};
 use crate::{Dot, ReplicaId, VersionVector};
@@ -354,9 +355,7 @@ impl<S: Store> Replica<S> {
             if arrival.has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
             }
-            if let Some(generation) = arrival.generation {
-                check_generation(store, generation)?;
-            }
+            let scope = scope_under(store, arrival.generation)?;
             let mut head = store.head()?;
             let own = Dot::new(head.replica, head.counter);
             // From a peer that is not believed, it proves nothing.
@@ -390,11 +389,11 @@ impl<S: Store> Replica<S> {
             let loaded = loading::end(store, &mut merge, checkpoint.peer)?;
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
-                merge_all(store, &mut merge, own, verdicts.admitted(documents))?;
+                merge_all(store, &mut merge, own, &scope, verdicts.admitted(documents))?;
                 index += 1;
             }
             let documents = core::mem::take(&mut checkpoint.documents);
-            merge_all(store, &mut merge, own, verdicts.admitted(documents))?;
+            merge_all(store, &mut merge, own, &scope, verdicts.admitted(documents))?;
             if !verdicts.note(store, checkpoint.peer)? {
                 return Err(ApplyError::TooManyRefusals);
             }
@@ -448,10 +447,7 @@ impl<S: Store> Replica<S> {
             let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let checkpoint = loop {
                 match next()? {
-                    RunPart::Batch(mut documents) => {
-                        documents.retain(|(address, _)| scope.contains(address));
-                        merge_all(store, &mut merge, own, documents)?;
-                    }
+                    RunPart::Batch(documents) => merge_all(store, &mut merge, own, &scope, documents)?,
                     RunPart::End(checkpoint) => break checkpoint,
                 }
             };
@@ -544,10 +540,10 @@ pub(super) fn check_session<S: Store>(store: &mut S, peer: Life, session: u64) -
     Ok(())
 }
 
-/// Fails when the subscription has changed since a peer was told of it.
-pub(super) fn check_generation<S: Store>(store: &mut S, generation: u64) -> Result<(), ApplyError> {
-    let ours = Subscription::read(store)?.generation;
-    if ours == generation { Ok(()) } else { Err(ApplyError::ScopeChanged) }
+/// What we subscribe to. Fails when that has changed since a peer was told of it.
+pub(super) fn scope_under<S: Store>(store: &mut S, told: Option<u64>) -> Result<Scope, ApplyError> {
+    let Subscription { generation, scope, .. } = Subscription::read(store)?;
+    if told.is_some_and(|told| told != generation) { Err(ApplyError::ScopeChanged) } else { Ok(scope) }
 }
 
 /// Fails when something came that was written under our own id, and was not known here: then somebody else writes under it,
@@ -620,15 +616,18 @@ fn conclude<S: Store>(
     Ok(event)
 }
 
+/// Merges what is in our scope. A peer should send nothing else, and if it does, nobody would ever let go of that again.
 fn merge_all<S: Store>(
     store: &mut S,
     merge: &mut Merge<'_>,
     own: Dot,
-    documents: Vec<(Address, Document)>,
+    scope: &Scope,
+    mut documents: Vec<(Address, Document)>,
 ) -> Result<(), ApplyError> {
     if any_beyond(own, &documents) {
         return Err(ApplyError::Forked);
     }
+    documents.retain(|(address, _)| scope.contains(address));
     // In the order of addresses, which is the order in which a database likes to be written.
     let mut sorted: SmallMap<Address, Document> = SmallMap::new();
     for (address, delta) in documents {

@@ -87,8 +87,7 @@ impl<S: Store> Replica<S> {
             renewals::note(store, renewal)?;
             Ok::<_, StoreError>(renewal)
         })?;
-        self.kept = 0;
-        self.present.values_mut().for_each(|present| present.contact.start_again());
+        self.start_again();
         Ok(renewal)
     }
 }

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use super::beyond::any_beyond;
 use super::contact;
-use super::exchange::{Applied, ApplyError, Arrival, check_generation, check_own, check_session};
+use super::exchange::{Applied, ApplyError, Arrival, check_own, check_session, scope_under};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::reject::may_be_refused;
@@ -170,9 +170,7 @@ impl<S: Store> Replica<S> {
         let (peer, mut learned) = (part.peer, None);
         let loaded = transact(store, Access::Write, Durability::Visible, |store| {
             check_session(store, part.peer, part.session)?;
-            if let Some(generation) = arrival.generation {
-                check_generation(store, generation)?;
-            }
+            let scope = scope_under(store, arrival.generation)?;
             let known = state(store)?;
             if known.is_none() && !is_new(store)? {
                 return Ok(None);
@@ -184,7 +182,8 @@ impl<S: Store> Replica<S> {
                 return Err(ApplyError::Forked);
             }
             let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
-            for (address, delta) in part.documents {
+            for (address, delta) in part.documents.into_iter().filter(|(address, _)| scope.contains(address))
+            {
                 let before = store.document(&address)?.unwrap_or_default();
                 loading.documents += u64::from(before.is_empty());
                 merge.document(store, &address, before, delta)?;

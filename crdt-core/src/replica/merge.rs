@@ -217,7 +217,9 @@ impl<'m> Merge<'m> {
         match scoped::take_counted(store, address)? {
             Some(counted) => {
                 self.recalled = true;
-                self.replace(store, address, document, &SmallSet::new(), counted)
+                self.replace(store, address, document, &SmallSet::new(), counted)?;
+                // What that gives is what is shown, without what is parked.
+                Ok(store.document(address)?.unwrap_or_default())
             }
             None => Ok(document),
         }

@@ -426,7 +426,15 @@ impl<S: Store> Replica<S> {
         transact(&mut self.store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             renew_identity(store, &mut head, replica, life)
-        })
+        })?;
+        self.start_again();
+        Ok(())
+    }
+
+    /// Nothing that open sessions were told of the life that ended is told of the one that begins.
+    fn start_again(&mut self) {
+        self.kept = 0;
+        self.present.values_mut().for_each(|present| present.contact.start_again());
     }
 
     /// Starts or stops collecting events.

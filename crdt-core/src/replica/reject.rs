@@ -11,7 +11,8 @@ use super::beyond::any_beyond;
 use super::exchange::{Applied, ApplyError, check_session, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
-use super::{Replica, shown_instead, transact, undo};
+use super::scoped::Subscription;
+use super::{Replica, scoped, shown_instead, transact, undo};
 use crate::codec::{DecodeError, Dictionary, Reader, decode_batch, encode_batch, put_refusal, read_refusal};
 use crate::document::{Address, Document};
 use crate::event::Origin;
@@ -76,6 +77,7 @@ impl<S: Store> Replica<S> {
             let undone = undo::withdraw(store, &withdrawal.refused)?;
             collect(&mut instead, undone.restored);
 
+            let scope = Subscription::read(store)?.scope;
             let mut kept: SmallMap<Dot, Vec<(Address, Arc<Document>)>> = SmallMap::new();
             for (address, delta) in instead {
                 let state = store.document(&address)?.unwrap_or_default();
@@ -96,6 +98,8 @@ impl<S: Store> Replica<S> {
                 for (dot, ()) in dots.iter() {
                     kept.or_default(dot).push((address.clone(), state.clone()));
                 }
+                // It may not have been here, or not any more.
+                scoped::written(store, &scope, &address)?;
                 merge.replace(store, &address, state, &dots, delta)?;
             }
             for (dot, documents) in undone.overwritten {

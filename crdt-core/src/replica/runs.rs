@@ -203,7 +203,9 @@ impl Runs {
         };
         let Some(fork) = self.fork_at(run, false) else { return nowhere };
         let start_of_latest = self.get(latest).map_or(u64::MAX, |start| start.counter);
-        if counter <= fork.counter || sequence < fork.sequence || counter > start_of_latest {
+        // What is counted beyond the head was counted in another life, by another process that had a session open.
+        let is_of_another = counter > head.counter || sequence > head.sequence;
+        if is_of_another || counter <= fork.counter || sequence < fork.sequence || counter > start_of_latest {
             return fork;
         }
         let later = |number: &u64| self.get(*number).is_some_and(|start| start.sequence <= sequence);

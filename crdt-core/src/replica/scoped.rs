@@ -326,7 +326,7 @@ pub(crate) fn counted<S: Store + ?Sized>(
     Ok(batch.map_err(damaged)?.pop().map(|(_, document)| document))
 }
 
-/// A document was written here: it waits to be evicted if it is outside.
+/// A document was written here, or given back by a server that refused what was: it waits to be evicted if it is outside.
 pub(super) fn written<S: Store>(store: &mut S, scope: &Scope, address: &Address) -> Result<(), StoreError> {
     if scope.contains(address) { Ok(()) } else { store.set_note(&address_key(OUTSIDE, address), Some(&[])) }
 }

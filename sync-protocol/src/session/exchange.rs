@@ -183,7 +183,8 @@ impl Session {
             let (own, ours) = (self.outbound.own_acked(ack.sequence), self.outbound.life());
             let passed = self.inbound.after_echo(ack.echo_steps);
             let trail = peer.hello.trail.clone();
-            let acked = Acknowledged { sequence: ack.sequence, own, ours, passed, trail, now_ms };
+            let (sequence, generation) = (ack.sequence, Some(self.scopes.generation()));
+            let acked = Acknowledged { sequence, own, ours, passed, generation, trail, now_ms };
             if !replica.acknowledged_at(life, replica_id, acked)? {
                 return self.announce(replica);
             }
@@ -221,7 +222,9 @@ impl Session {
     /// What the peer we obey has taken, it will not refuse any more: it takes nothing of a run with a refusal in it.
     fn confirm<S: Store>(&mut self, replica: &mut Replica<S>) -> Result<(), SessionError> {
         let is_server = self.obeys() && self.peer.as_ref().is_some_and(Peer::is_guarded);
-        if is_server && self.outbound.acked() > self.confirmed {
+        // One that holds a part has decided about that part only.
+        let decides = is_server && self.scopes.peer().scope.is_everything();
+        if decides && self.outbound.acked() > self.confirmed {
             replica.confirmed(self.outbound.acked())?;
             self.confirmed = self.outbound.acked();
         }

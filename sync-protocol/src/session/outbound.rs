@@ -134,6 +134,11 @@ impl Outbound {
         let (state, way) = match (self.in_sync_at, want.by) {
             (Some(sequence), _) => (State::Steps(Position { sequence, documents: 0 }), Way::InSync),
             _ if self.widening.is_some() && !serves.loading => (scan(want.cursor), Way::Resume),
+            // While we load there is no look at every document: what is new in the peer's scope is in the change order.
+            _ if self.widening.take().is_some() => {
+                self.context_since = 0;
+                (State::Steps(Position::default()), Way::Resume)
+            }
             _ if has_cursor => (State::Steps(Position { sequence: want.cursor, documents: 0 }), Way::Resume),
             // What is being loaded is not passed on, and is not in the change order.
             _ if serves.loading => (State::Steps(Position::default()), Way::Resume),
@@ -197,7 +202,8 @@ impl Outbound {
     /// When what was loaded meanwhile is not in the change order and the peer does not have it: looks at every document.
     fn looks_again(&mut self, window: &Window, from: u64) -> bool {
         let due = window.serves.scan_before;
-        if from >= due || self.loaded_from_peer >= due {
+        // While we load anew there is nothing to look at; once that is over, there is more.
+        if window.serves.loading || from >= due || self.loaded_from_peer >= due {
             return false;
         }
         (self.context_since, self.loader, self.widening) = (0, None, None);

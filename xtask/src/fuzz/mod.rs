@@ -82,13 +82,13 @@ impl Arguments {
 pub fn fuzz(arguments: &[String]) -> Result<(), String> {
     let arguments = Arguments::read(arguments)?;
     if arguments.seeds {
-        return run(
-            "cargo",
-            &["run", "--release", "--manifest-path", "fuzz/Cargo.toml", "--example", "seeds"],
-        );
+        return run("cargo", &["run", "--manifest-path", "fuzz/Cargo.toml", "--example", "seeds"]);
     }
     let targets = arguments.targets()?;
-    let binaries = build(&arguments)?;
+    let host = host()?;
+    for target in &targets {
+        build(&arguments, target)?;
+    }
     let jobs = share(&targets, arguments.workers, Duration::from_secs(arguments.seconds));
     let shared = Mutex::new((jobs, Vec::<Outcome>::new()));
     thread::scope(|scope| {
@@ -97,7 +97,7 @@ pub fn fuzz(arguments: &[String]) -> Result<(), String> {
                 loop {
                     let next = shared.lock().expect("no worker panics").0.pop_front();
                     let Some((target, time)) = next else { return };
-                    let outcome = worker::run(&target, &binaries, time);
+                    let outcome = worker::run(&target, &binaries(&target, &host), time);
                     report::progress(&outcome);
                     shared.lock().expect("no worker panics").1.push(outcome);
                 }
@@ -123,8 +123,8 @@ fn share(targets: &[Target], workers: u32, time: Duration) -> VecDeque<(Target, 
     jobs.into()
 }
 
-/// Builds the targets and says where they are.
-fn build(arguments: &Arguments) -> Result<String, String> {
+/// The name of this machine's kind, if there is all that fuzzing needs.
+fn host() -> Result<String, String> {
     let works = |given: &[&str]| {
         let tried = Command::new("cargo").args(given).output();
         tried.is_ok_and(|output| output.status.success())
@@ -135,11 +135,26 @@ fn build(arguments: &Arguments) -> Result<String, String> {
     if !works(&["fuzz", "--version"]) {
         return Err("fuzzing needs cargo-fuzz: `cargo install cargo-fuzz --locked`".into());
     }
-    let mut command = vec!["+nightly", "fuzz", "build", "--sanitizer", &arguments.sanitizer];
-    command.extend(arguments.target.as_deref());
-    run("cargo", &command)?;
     let version = output("rustc", &["+nightly", "-vV"])?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    let host = host.ok_or("rustc does not say what it compiles for")?;
-    Ok(root().join("fuzz/target").join(host).join("release").display().to_string())
+    host.map(str::to_owned).ok_or_else(|| "rustc does not say what it compiles for".into())
+}
+
+/// Decoders learn from the comparisons that they make. Messages of sessions are sealed after they were made up, so there
+/// comparisons tell little, and to trace them takes half of the time.
+const fn folder(target: &Target) -> &'static str {
+    if target.sessions { "fuzz/target/sessions" } else { "fuzz/target" }
+}
+
+fn build(arguments: &Arguments, target: &Target) -> Result<(), String> {
+    let mut command = vec!["+nightly", "fuzz", "build", "--sanitizer", &arguments.sanitizer];
+    command.extend(["--target-dir", folder(target), target.name]);
+    if target.sessions {
+        command.push("--no-trace-compares");
+    }
+    run("cargo", &command)
+}
+
+fn binaries(target: &Target, host: &str) -> String {
+    root().join(folder(target)).join(host).join("release").display().to_string()
 }
