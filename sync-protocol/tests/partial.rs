@@ -169,7 +169,7 @@ fn an_acknowledgement_moves_no_cursor_into_another_scope() {
     while let Some(ack) = at_a.transmit(&mut a, START_MS).unwrap() {
         at_b.receive(&mut b, &ack, START_MS).unwrap();
     }
-    assert_eq!(b.asks(Life(1), 0).unwrap().cursor, 0);
+    assert_eq!(b.begin_session(Life(1), ReplicaId::from_u64(1), 0, 99).unwrap().asked.cursor, 0);
     meet(&mut a, &mut b, (3, 4));
     assert_eq!(title(&mut b, 1), None, "it was evicted");
     b.subscribe(Scope::everything()).unwrap();
