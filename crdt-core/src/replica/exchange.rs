@@ -126,6 +126,8 @@ pub struct Arrival {
     pub generation: Option<u64>,
     /// What the peer claims to have seen holds for less than our scope, so it is not taken over.
     pub doubted: bool,
+    /// Something that came before it in the session was [unclaimed](Applied::unclaimed).
+    pub has_gap: bool,
 }
 
 /// What a checkpoint did.
@@ -140,6 +142,10 @@ pub struct Applied {
     pub refused: u64,
     /// Nothing was applied, because the peer has to take something back first.
     pub held: bool,
+    /// A first sync of another peer is under way, or was when something before it came: the cells were merged, but neither
+    /// cursor nor context moved, for what they stand for may have been loaded, and is not told by our change order yet. They
+    /// come again in the next session.
+    pub unclaimed: bool,
     /// A first sync ended here, at this position of our change order; see [`Serves::scan_before`].
     pub loaded: Option<u64>,
     /// What it loaded did not all come from this peer.
@@ -387,6 +393,7 @@ impl<S: Store> Replica<S> {
             }
             let before = merge.sequence();
             let loaded = loading::end(store, &mut merge, checkpoint.peer)?;
+            let loads = loading::is_under_way(store)?;
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
                 merge_all(store, &mut merge, own, &scope, verdicts.admitted(documents))?;
@@ -406,14 +413,22 @@ impl<S: Store> Replica<S> {
             let (cells, recalled) = (merge.cells, merge.recalled);
             let rises = cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
             learned = contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
-            let event = conclude(store, merge, own, &checkpoint, believe)?;
+            let unclaimed = loads || arrival.has_gap;
+            let event = if unclaimed {
+                take_unclaimed(store, merge, &checkpoint, loads)?
+            } else {
+                conclude(store, merge, own, &checkpoint, believe)?
+            };
             store.set_head(&head)?;
             // What was recalled is more than an echo.
             let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             let loaded_from_others = loaded.is_some_and(|(_, alone)| !alone);
             let loaded = loaded.map(|(position, _)| position);
-            Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
+            Ok((
+                Applied { sequence, cells, refused, held: false, unclaimed, loaded, loaded_from_others },
+                event,
+            ))
         })?;
         if !applied.held {
             contact::has_heard(present.get_mut(&peer), learned, cursor);
@@ -460,7 +475,11 @@ impl<S: Store> Replica<S> {
             let event = if checkpoint.peer == life {
                 merge.finish(store, Origin::Peer(checkpoint.replica))?
             } else {
-                let event = conclude(store, merge, own, &checkpoint, true)?;
+                let event = if loading::is_under_way(store)? {
+                    take_unclaimed(store, merge, &checkpoint, true)?
+                } else {
+                    conclude(store, merge, own, &checkpoint, true)?
+                };
                 contact::heard_of(store, checkpoint.peer, trail)?;
                 event
             };
@@ -613,6 +632,21 @@ fn conclude<S: Store>(
         scope: checkpoint.scope,
         claimed,
     })?;
+    Ok(event)
+}
+
+/// After its cells, when they are not all that the checkpoint stands for, or not all told by our change order: takes the step,
+/// and claims nothing.
+fn take_unclaimed<S: Store>(
+    store: &mut S,
+    mut merge: Merge<'_>,
+    checkpoint: &Checkpoint,
+    loads: bool,
+) -> Result<Option<ChangeEvent>, StoreError> {
+    let replaced = merge.take_replaced();
+    let (sequence, origin) = (merge.sequence() + 1, Origin::Peer(checkpoint.replica));
+    let event = if loads { merge.finish_untold(store, origin)? } else { merge.finish(store, origin)? };
+    undo::keep(store, sequence, &replaced)?;
     Ok(event)
 }
 

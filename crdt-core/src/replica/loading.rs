@@ -276,6 +276,11 @@ pub(super) fn end<S: Store>(
     Ok(Some((conclude(store, merge)?, alone)))
 }
 
+/// Whether a first sync has begun and not come to its checkpoint.
+pub(super) fn is_under_way<S: Store>(store: &mut S) -> Result<bool, StoreError> {
+    Ok(store.note(LOADING)?.is_some())
+}
+
 fn conclude<S: Store>(store: &mut S, merge: &mut Merge<'_>) -> Result<u64, StoreError> {
     forget_progress(store)?;
     // What was loaded is not in the steps by which sums are kept.

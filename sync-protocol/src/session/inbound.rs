@@ -33,6 +33,8 @@ pub(super) struct Inbound {
     session: u64,
     /// Chunks of the present run were put aside.
     has_staged: bool,
+    /// Something that was taken in this session moved no cursor, so nothing after it does.
+    has_gap: bool,
     /// What we asked for.
     asked: Option<Asked>,
     /// We asked for a first sync, in parts.
@@ -78,6 +80,7 @@ impl Inbound {
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
         self.peer_counter = seen.max(claimed);
         self.session = session;
+        self.has_gap = false;
         self.asked = Some(asked);
         let new = self.cursor == 0 && hello.sequence > 0 && !self.peer_may.write_judged;
         self.first_sync = if new { replica.first_sync(hello.life, scope)? } else { None };
@@ -160,7 +163,7 @@ impl Inbound {
         judge: Option<Judgement<'_>>,
         arrival: Arrival,
     ) -> Result<Applied, SessionError> {
-        let arrival = Arrival { has_staged: self.has_staged, ..arrival };
+        let arrival = self.arrival(arrival);
         let documents = match checkpoint.batch {
             [] => Vec::new(),
             batch => decode(batch, &mut Dictionary::new(), replica.limits())?,
@@ -181,6 +184,7 @@ impl Inbound {
         if applied.held {
             return Ok(applied);
         }
+        self.has_gap |= applied.unclaimed;
         self.cursor = self.cursor.max(checkpoint.sequence);
         self.peer_counter = counter.unwrap_or(0).max(self.peer_counter);
         self.following = true;
@@ -198,7 +202,7 @@ impl Inbound {
         if !self.following {
             return Err(SessionError::Unexpected("a live change before a checkpoint"));
         }
-        let arrival = Arrival { has_staged: self.has_staged, ..arrival };
+        let arrival = self.arrival(arrival);
         let overflow = DecodeError::Invalid("more steps than 64 bits can count");
         let cursor = self.cursor.checked_add(push.steps).ok_or(overflow)?;
         let counter = self.peer_counter.checked_add(push.own).ok_or(overflow)?;
@@ -223,6 +227,7 @@ impl Inbound {
         match replica.apply_arrived(checkpoint, judge, &arrival) {
             Ok(applied) => {
                 self.has_staged = false;
+                self.has_gap |= applied.unclaimed;
                 if !applied.held {
                     (self.cursor, self.peer_counter) = (cursor, counter);
                 }
@@ -274,15 +279,23 @@ impl Inbound {
         self.refusals.0 = self.refusals.0.max(last);
     }
 
-    /// Where the cursor will be, and under which scope, after steps of the peer that are nothing but what we sent.
+    /// Where the cursor will be, and under which scope, after steps of the peer that are nothing but what we sent. 0: where it
+    /// is.
     pub(super) const fn after_echo(&self, steps: u64) -> (u64, u64) {
         let steps = if self.following { steps } else { 0 };
-        (self.cursor.saturating_add(steps), self.scope)
+        let cursor = if self.has_gap { 0 } else { self.cursor.saturating_add(steps) };
+        (cursor, self.scope)
     }
 
     /// The peer's next steps are nothing but what we sent.
     pub(super) fn echoed(&mut self, steps: u64) {
-        (self.cursor, _) = self.after_echo(steps);
+        if self.following {
+            self.cursor = self.cursor.saturating_add(steps);
+        }
+    }
+
+    fn arrival(&self, arrival: Arrival) -> Arrival {
+        Arrival { has_staged: self.has_staged, has_gap: self.has_gap, ..arrival }
     }
 
     pub(super) const fn cursor(&self) -> u64 {

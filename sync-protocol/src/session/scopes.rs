@@ -86,7 +86,7 @@ impl Scopes {
     pub(super) fn arrival(&self, trail: &Trail) -> Arrival {
         let believed = self.ours.as_ref().is_none_or(|ours| self.peer.vouched.includes(&ours.scope));
         let generation = Some(self.generation());
-        Arrival { trail: trail.clone(), has_staged: false, generation, doubted: !believed }
+        Arrival { trail: trail.clone(), generation, doubted: !believed, ..Arrival::default() }
     }
 
     /// What the peer may believe that we have seen.

@@ -113,6 +113,10 @@ struct Watched {
     withholds: bool,
     /// Its first sync had not come to its end.
     loads: bool,
+    /// It had begun some time: what came from others meanwhile is claimed when it comes again.
+    has_loaded: bool,
+    /// What it had beside what its first sync has brought so far: that it passes on, and vouches for.
+    firm: Seen,
     /// What it has to show whatever happens to the process: durable, or acknowledged.
     floor: Seen,
     /// Under which dots it had it.
@@ -156,6 +160,8 @@ impl Checker {
             unlike: BTreeSet::new(),
             withholds: false,
             loads: false,
+            has_loaded: false,
+            firm: Seen::default(),
             floor: Seen::default(),
             names: Vec::new(),
             steps: Vec::new(),
@@ -254,7 +260,8 @@ impl Checker {
             let stamp = report.stamp;
             return broken(Promise::Stamps, format!("{stamp:?} does not exceed {overwritten:?}"));
         }
-        let past = watched.shown.clone();
+        // What is written while a first sync is under way goes on its own.
+        let past = if watched.loads { watched.firm.clone() } else { watched.shown.clone() };
         self.transactions.push(Transaction {
             author: at,
             name: report.dot,
@@ -267,6 +274,7 @@ impl Checker {
         let watched = &mut self.devices[at];
         watched.has.insert(number);
         watched.shown.insert(number);
+        watched.firm.insert(number);
         if report.durable {
             watched.floor = watched.has.clone();
         }
@@ -303,7 +311,11 @@ impl Checker {
         self.forks.take_names(at, (&watched.names, &names), &self.transactions)?;
         watched.names = names;
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
-        watched.steps.push((sight.sequence, has.clone()));
+        watched.has_loaded |= sight.loads;
+        if !sight.loads {
+            watched.firm.clone_from(&has);
+        }
+        watched.steps.push((sight.sequence, watched.firm.clone()));
         (watched.has, watched.shown, watched.next) = (has, shown, Next::Grows);
         (watched.withholds, watched.loads) = (!sight.withheld.is_empty(), sight.loads);
         // Until a first sync has come to its end, halves of transactions may show.
@@ -323,9 +335,10 @@ impl Checker {
         for ((replica, counter), number) in &self.dots {
             let claimed = claims.get(replica).is_some_and(|last| counter <= last);
             let expected = !self.transactions[*number].taken_back && !self.refuses(*number);
-            // Who loads claims less than it has; a server does not believe what a peer that it judges claims, so it does too,
+            // Who loads, or has, may claim less than it has, and so may whoever gets it from there; a server does not believe what a peer that it judges claims, so it does too,
             // and so do the others.
-            let less = (*loads || self.guarded) && !claimed;
+            let loaded = *loads || self.devices.iter().any(|device| device.has_loaded);
+            let less = (loaded || self.guarded) && !claimed;
             if claimed != has.contains(*number) && expected && !less {
                 let (who, verb) = (Who(at), if claimed { "lacks" } else { "has" });
                 let what = format!("{who} {verb} transaction {number} and claims {claims:?}");
