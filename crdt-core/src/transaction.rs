@@ -45,6 +45,8 @@ pub(crate) struct Written {
     pub(crate) address: Address,
     pub(crate) before: Arc<Document>,
     pub(crate) outcome: Outcome,
+    /// What was before is not stored: it is what was counted in a document that is not there.
+    pub(crate) is_restored: bool,
 }
 
 /// What became of a document.
@@ -52,9 +54,12 @@ pub(crate) enum Outcome {
     /// It is this now. What was written are the cells that bear the transaction's dot.
     Edited(Document),
     /// This has to be merged into it.
-    Delta(Document),
-    /// The same; and what was before is not stored: it is what was counted in a document that is not there.
-    Restored(Document),
+    Delta {
+        /// What was written.
+        delta: Document,
+        /// What the document has to show then; `None` for what is not the outcome of edits.
+        shows: Option<Document>,
+    },
 }
 
 /// A document that a transaction cannot open. Nothing was changed; the transaction can go on.
@@ -172,13 +177,14 @@ impl<'r> Transaction<'r> {
         let written = self.documents.into_iter().filter(|(_, opened)| opened.working.is_edited);
         let written = written.map(|(address, Opened { before, hides, working })| {
             let state = working.finish(&began, &change).state;
-            let outcome = match (restored.contains_key(&address), hides) {
-                (true, _) => Outcome::Restored(written_into(&state)),
-                // What is shown, and was edited, is less than the state.
-                (_, true) => Outcome::Delta(written_into(&state)),
-                _ => Outcome::Edited(state),
+            let is_restored = restored.contains_key(&address);
+            // What is shown, and was edited, may be less than the state; or more than is stored.
+            let outcome = if hides || is_restored {
+                Outcome::Delta { delta: written_into(&state), shows: Some(state) }
+            } else {
+                Outcome::Edited(state)
             };
-            Written { address, before, outcome }
+            Written { address, before, outcome, is_restored }
         });
         Ok((change, written.collect()))
     }

@@ -276,20 +276,54 @@ fn what_is_put_back_of_an_evicted_document_is_its_state_and_not_what_it_shows() 
     assert_eq!(b.parked_count().unwrap(), 1);
 }
 
+/// All that a replica holds, as one part of a first sync.
+fn all_of(replica: &mut Memory) -> Part {
+    let head = replica.head().unwrap();
+    let documents = replica.difference(&VersionVector::new(), None, 100).unwrap().documents;
+    let progress = Progress { sequence: head.sequence, scanned: Scanned::Everything };
+    let of = documents.len() as u64;
+    Part { peer: head.life, replica: head.replica, scope: 0, session: 0, progress, of, documents }
+}
+
+/// Half of it was loaded before, in a step that tells nobody: whoever is told of the other half must not be told that it is all.
+#[test]
+fn what_another_brings_during_a_first_sync_is_not_claimed() {
+    let (mut a, mut b, mut c, mut d) = (running(1), running(2), running(3), running(4));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    meet(&mut a, &mut c, (1, 2));
+    let mut part = all_of(&mut a);
+    part.documents.truncate(5);
+    part.progress.scanned = Scanned::Through(part.documents[4].0.clone());
+    b.load(part, &Arrival::default()).unwrap();
+    // It has all, in one message, which is no part.
+    let (mut at_b, mut at_c) = meet(&mut b, &mut c, (3, 4));
+    assert!(b.loading().unwrap().is_some());
+    assert!((0..10).all(|id| title(&mut b, id).is_some()), "it shows all the same");
+    assert!(b.seen().unwrap().is_empty());
+    meet(&mut b, &mut d, (5, 6));
+    assert_eq!(d.seen_of(ReplicaId::from_u64(1)).unwrap(), 0, "{:?}", d.seen());
+
+    // The first sync ends; what still comes in the session that was open then follows what was not claimed.
+    meet(&mut a, &mut b, (7, 8));
+    assert!(b.loading().unwrap().is_none());
+    set(&mut c, 20, 20, "title", "by c");
+    pump(&mut at_b, &mut b, &mut at_c, &mut c, START_MS).unwrap();
+    assert_eq!(title(&mut b, 20).as_deref(), Some("by c"));
+    assert_eq!(b.seen_of(ReplicaId::from_u64(3)).unwrap(), 0);
+    assert_eq!(b.peer(Life(3)).unwrap().map_or(0, |peer| peer.cursor), 0);
+    for (other, nonces) in [(&mut c, (9, 10)), (&mut d, (11, 12))] {
+        meet(&mut b, other, nonces);
+        assert_equal(&mut b, other);
+        assert_eq!(b.seen().unwrap(), other.seen().unwrap());
+    }
+}
+
 /// What the first one brought is not in the change order, and while the second one is under way nothing else is served.
 #[test]
 fn a_second_first_sync_after_one_that_was_given_up_does_not_keep_a_session_busy_for_ever() {
     let (mut a, mut b, mut c) = (running(1), running(2), running(3));
     (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
-    let part = Part {
-        peer: Life(1),
-        replica: ReplicaId::from_u64(1),
-        scope: 0,
-        session: 0,
-        progress: Progress { sequence: 10, scanned: Scanned::Everything },
-        of: 10,
-        documents: a.difference(&VersionVector::new(), None, 100).unwrap().documents,
-    };
+    let part = all_of(&mut a);
     b.load(part.clone(), &Arrival::default()).unwrap();
     assert!(b.stop_loading().unwrap());
     b.load(part, &Arrival::default()).unwrap();
@@ -307,15 +341,7 @@ fn a_second_first_sync_after_one_that_was_given_up_does_not_keep_a_session_busy_
 fn a_wider_scope_is_filled_by_one_that_loads_too() {
     let (mut a, mut b, mut c) = (running(1), running(2), running(3));
     (0..10).for_each(|id| set(&mut c, id, id, "title", "by c"));
-    let part = Part {
-        peer: Life(3),
-        replica: ReplicaId::from_u64(3),
-        scope: 0,
-        session: 0,
-        progress: Progress { sequence: 10, scanned: Scanned::Everything },
-        of: 10,
-        documents: c.difference(&VersionVector::new(), None, 100).unwrap().documents,
-    };
+    let part = all_of(&mut c);
     a.load(part, &Arrival::default()).unwrap();
     set(&mut a, 21, 0, "title", "by a");
     b.subscribe(even()).unwrap();

@@ -105,8 +105,9 @@ impl Document {
             id,
             path,
         })?;
-        *self = working.finish(&change, &raised).state;
-        let delta = self.select(|dot| dot == change.dot());
+        let Working { state, is_edited } = working.finish(&change, &raised);
+        *self = state;
+        let delta = if is_edited { self.select(|dot| dot == change.dot()) } else { Self::new() };
         Ok(Edited { value, delta, change: raised })
     }
 

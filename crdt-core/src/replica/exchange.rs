@@ -287,9 +287,10 @@ impl<S: Store> Replica<S> {
         })
     }
 
-    /// Begins a session with a peer that writes under this id, and lets us read what it numbers as `rights`: forgets what was put aside for it, because it will be sent
-    /// again, and ends any other session with it, so that what two of them put aside does not mix. Says what is known of
-    /// the peer: all that a session asks before it says what it wants, from one state.
+    /// Begins a session with a peer that writes under this id, and lets us read what it numbers as `rights`: forgets what was
+    /// put aside for it, because it will be sent again, and ends any other session with it, so that what two of them put
+    /// aside does not mix. Says what is known of the peer: all that a session asks before it says what it wants, from one
+    /// state.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -411,11 +412,11 @@ impl<S: Store> Replica<S> {
                 check_own(store, &merge, own, twice)?;
             }
             let (cells, recalled) = (merge.cells, merge.recalled);
-            let rises = cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
-            learned = contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
             let unclaimed = loads || arrival.has_gap;
+            let rises = !unclaimed && cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
+            learned = contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
             let event = if unclaimed {
-                take_unclaimed(store, merge, &checkpoint, loads)?
+                take_step(store, merge, checkpoint.replica, loads)?
             } else {
                 conclude(store, merge, own, &checkpoint, believe)?
             };
@@ -444,6 +445,7 @@ impl<S: Store> Replica<S> {
     /// is asked.
     ///
     /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
+    /// During a first sync none claims anything; see [`Applied::unclaimed`].
     /// `trail` is of the runs of its author when it was written.
     ///
     /// # Errors
@@ -471,21 +473,19 @@ impl<S: Store> Replica<S> {
             }
             check_own(store, &merge, own, twice)?;
             let (cells, before) = (merge.cells, merge.sequence());
+            let unclaimed = loading::is_under_way(store)?;
             // What was once written here comes back: that makes no peer of oneself.
-            let event = if checkpoint.peer == life {
-                merge.finish(store, Origin::Peer(checkpoint.replica))?
+            let event = if checkpoint.peer == life || unclaimed {
+                take_step(store, merge, checkpoint.replica, unclaimed)?
             } else {
-                let event = if loading::is_under_way(store)? {
-                    take_unclaimed(store, merge, &checkpoint, true)?
-                } else {
-                    conclude(store, merge, own, &checkpoint, true)?
-                };
-                contact::heard_of(store, checkpoint.peer, trail)?;
-                event
+                conclude(store, merge, own, &checkpoint, true)?
             };
+            if checkpoint.peer != life {
+                contact::heard_of(store, checkpoint.peer, trail)?;
+            }
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
-            Ok::<_, E>((Applied { sequence, cells, ..Applied::default() }, event))
+            Ok::<_, E>((Applied { sequence, cells, unclaimed, ..Applied::default() }, event))
         })?;
         if let Some(events) = events {
             events.add(event);
@@ -595,7 +595,7 @@ pub(super) fn staged<S: Store>(
     Ok(Some(decode_batch(&mut Reader::new(&bytes), &mut Dictionary::new(), limits)?))
 }
 
-/// After its cells: learns what the peer has seen, if it is believed, takes the step in the change order, and moves the
+/// After the cells of a checkpoint: learns what the peer has seen, if it is believed, takes the step in the change order, and moves the
 /// cursor.
 fn conclude<S: Store>(
     store: &mut S,
@@ -613,10 +613,7 @@ fn conclude<S: Store>(
     if rose && merge.is_empty() {
         merge.append(store)?;
     }
-    let replaced = merge.take_replaced();
-    let sequence = merge.sequence() + 1;
-    let event = merge.finish(store, Origin::Peer(checkpoint.replica))?;
-    undo::keep(store, sequence, &replaced)?;
+    let event = take_step(store, merge, checkpoint.replica, false)?;
     let known = store.peer(checkpoint.peer)?;
     let acked = known.map_or(0, |peer| peer.acked);
     let its_own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
@@ -635,17 +632,16 @@ fn conclude<S: Store>(
     Ok(event)
 }
 
-/// After its cells, when they are not all that the checkpoint stands for, or not all told by our change order: takes the step,
-/// and claims nothing.
-fn take_unclaimed<S: Store>(
+/// Takes the step in the change order, which may tell nothing, for cells that came from a replica.
+fn take_step<S: Store>(
     store: &mut S,
     mut merge: Merge<'_>,
-    checkpoint: &Checkpoint,
-    loads: bool,
+    from: ReplicaId,
+    untold: bool,
 ) -> Result<Option<ChangeEvent>, StoreError> {
     let replaced = merge.take_replaced();
-    let (sequence, origin) = (merge.sequence() + 1, Origin::Peer(checkpoint.replica));
-    let event = if loads { merge.finish_untold(store, origin)? } else { merge.finish(store, origin)? };
+    let (sequence, origin) = (merge.sequence() + 1, Origin::Peer(from));
+    let event = if untold { merge.finish_untold(store, origin)? } else { merge.finish(store, origin)? };
     undo::keep(store, sequence, &replaced)?;
     Ok(event)
 }

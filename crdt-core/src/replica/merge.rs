@@ -246,11 +246,7 @@ impl<'m> Merge<'m> {
         } else if self.changes.is_empty() {
             return Ok(None);
         }
-        // A document that was merged from several batches is listed once per batch; the last one tells its state.
-        let and_more = self.changes.len() > ChangeEvent::LISTED;
-        self.changes.truncate(ChangeEvent::LISTED);
-        let event = ChangeEvent { sequence: self.head.sequence, origin, documents: self.changes, and_more };
-        Ok(self.listening.then_some(event))
+        Ok(self.event(origin))
     }
 
     /// As [`Merge::finish`], but the step that it appends is empty: what changed is told to no peer by the change order.
@@ -264,10 +260,15 @@ impl<'m> Merge<'m> {
         }
         (self.dots, self.documents) = (SmallSet::new(), SmallSet::new());
         self.append(store)?;
+        Ok(self.event(origin))
+    }
+
+    /// A document that was merged from several batches is listed once per batch; the last one tells its state.
+    fn event(mut self, origin: Origin) -> Option<ChangeEvent> {
         let and_more = self.changes.len() > ChangeEvent::LISTED;
         self.changes.truncate(ChangeEvent::LISTED);
         let event = ChangeEvent { sequence: self.head.sequence, origin, documents: self.changes, and_more };
-        Ok(self.listening.then_some(event))
+        self.listening.then_some(event)
     }
 
     /// Takes the next position of the change order, also when only the context rose.

@@ -260,8 +260,8 @@ impl<S: Store> Replica<S> {
             }
             let ours = Subscription::read(store)?;
             let partial = (ours.generation > 0).then_some(ours.scope);
-            for Written { address, before, outcome } in written {
-                if let Outcome::Restored(_) = outcome {
+            for Written { address, before, outcome, is_restored } in written {
+                if is_restored {
                     merge.document(store, &address, Arc::default(), Document::new())?;
                 }
                 if let Some(scope) = &partial {
@@ -272,9 +272,13 @@ impl<S: Store> Replica<S> {
                         totals::keep(store, change.dot(), *kept, &address, &before, &after)?;
                         merge.edited(store, &address, &before, after, change.dot())?;
                     }
-                    Outcome::Delta(delta) | Outcome::Restored(delta) => {
+                    Outcome::Delta { delta, shows } => {
                         totals::keep(store, change.dot(), *kept, &address, &before, &delta)?;
-                        merge.document(store, &address, before, delta)?;
+                        let shown = merge.document(store, &address, before, delta)?;
+                        debug_assert!(
+                            shows.is_none_or(|shows| shows == *shown),
+                            "what a local write shows is the merge of its delta"
+                        );
                     }
                 }
             }

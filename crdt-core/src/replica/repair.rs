@@ -190,9 +190,11 @@ impl<S: Store> Replica<S> {
                     delta.restamp(&last);
                 }
             }
-            let merged =
-                |(address, before, delta)| Written { address, before, outcome: Outcome::Delta(delta) };
-            let written = written.into_iter().map(merged).collect();
+            let written = written.into_iter().map(|(address, before, delta)| {
+                let outcome = Outcome::Delta { delta, shows: None };
+                Written { address, before, outcome, is_restored: false }
+            });
+            let written = written.collect();
             // What is written at a time before does not set the clock back.
             let clock = if last.stamp.hlc <= latest { clock.hlc().max(last.stamp.hlc) } else { clock.hlc() };
             Ok::<_, RepairError>(Plan { value: cells, change: last, clock, written })

@@ -81,6 +81,8 @@ pub struct Checker {
     /// Documents that somebody edited who did not see what the transactions come to that he saw; see [`Watched::unlike`].
     /// And those that somebody edited on top of a transaction that is refused.
     unclear: BTreeSet<Doc>,
+    /// What somebody got while it loaded, and did not claim: others who get it from there do not either.
+    unclaimed: Seen,
 }
 
 struct Transaction {
@@ -177,6 +179,7 @@ impl Checker {
             forks: Forks::default(),
             issued: BTreeSet::new(),
             unclear: BTreeSet::new(),
+            unclaimed: Seen::default(),
         }
     }
 
@@ -303,6 +306,15 @@ impl Checker {
                 self.check_arrival(at, number, &has)?;
             }
         }
+        if sight.loads || self.devices[at].has_loaded {
+            let is_claimed =
+                |(replica, counter): &Name| sight.claims.get(replica).is_some_and(|last| counter <= last);
+            for (_, number) in
+                self.dots.iter().filter(|(name, number)| has.contains(**number) && !is_claimed(name))
+            {
+                self.unclaimed.insert(*number);
+            }
+        }
         self.check_claims(at, sight, &has)?;
         let watched = &mut self.devices[at];
         // What the library wrote again in a later epoch may stand for several transactions; what was committed in one does not.
@@ -335,10 +347,10 @@ impl Checker {
         for ((replica, counter), number) in &self.dots {
             let claimed = claims.get(replica).is_some_and(|last| counter <= last);
             let expected = !self.transactions[*number].taken_back && !self.refuses(*number);
-            // Who loads, or has, may claim less than it has, and so may whoever gets it from there; a server does not believe what a peer that it judges claims, so it does too,
+            // Who loads, or has, may claim less than it has, and so may others of just that; a server does not believe what a peer that it judges claims, so it does too,
             // and so do the others.
-            let loaded = *loads || self.devices.iter().any(|device| device.has_loaded);
-            let less = (loaded || self.guarded) && !claimed;
+            let loaded = self.devices[at].has_loaded || self.unclaimed.contains(*number);
+            let less = (*loads || loaded || self.guarded) && !claimed;
             if claimed != has.contains(*number) && expected && !less {
                 let (who, verb) = (Who(at), if claimed { "lacks" } else { "has" });
                 let what = format!("{who} {verb} transaction {number} and claims {claims:?}");
