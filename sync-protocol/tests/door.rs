@@ -373,6 +373,30 @@ fn live_changes_are_judged_too() {
     assert_eq!(title_in(&mut client, "salaries", or_under_miri(7, 3)).as_deref(), Some("the hub may"));
 }
 
+/// The hub wrote into the document of the refused change, and into others by the same transaction, which it has not told yet.
+#[test]
+fn what_is_held_instead_of_a_refused_change_is_no_half_of_a_transaction() {
+    let (mut hub, mut client) = (replica(1), replica(2));
+    let rules = Rules::all(Right::ReadWrite).collection("wages", Right::Read);
+    let (mut at_hub, mut at_client) = sync_both(&mut hub, &rules, &mut client);
+    set_in(&mut client, &["tasks", "wages"], 1, 10, "mine");
+    set_in(&mut hub, &["notes", "tasks", "letters"], 1, 20, "the hub's");
+    while let Some(message) = at_client.transmit(&mut client, START_MS).unwrap() {
+        at_hub.receive(&mut hub, &message, START_MS).unwrap();
+    }
+    let mut messages = 0;
+    while let Some(message) = at_hub.transmit(&mut hub, START_MS).unwrap() {
+        messages += 1;
+        at_client.receive(&mut client, &message, START_MS).unwrap();
+        let shown = ["notes", "tasks", "letters"].map(|collection| title_in(&mut client, collection, 1));
+        let of_hub = shown.iter().filter(|title| title.as_deref() == Some("the hub's")).count();
+        assert!([0, 3].contains(&of_hub), "after {messages} messages: {shown:?}");
+    }
+    assert_eq!(client.rejected().unwrap().len(), 1);
+    pump(&mut at_client, &mut client, &mut at_hub, &mut hub, START_MS).unwrap();
+    assert_equal(&mut hub, &mut client);
+}
+
 /// The refused change was pushed in a slow session, and another session tells of the refusal first. What is under way in the
 /// slow one by then was sent before the client heard there, and is not taken; and the session goes on.
 #[test]

@@ -724,3 +724,31 @@ fn an_identity_renewed_under_an_open_session_forgets_what_was_acknowledged_to_th
     b.heal(fork, Spare { replica: ReplicaId::from_u64(33), life: Life(33) }, START_MS).unwrap();
     assert!(b.seen_of(ReplicaId::from_u64(22)).unwrap() <= 1);
 }
+
+/// What a hub acknowledged after the copy was made is not what the two have in common: else a deletion of one that names the
+/// other's edit by a number that both have used would take that away.
+#[test]
+fn what_was_acknowledged_after_a_copy_was_made_is_issued_again() {
+    let (mut a, mut hub, mut third) = (fresh(1), fresh(2), fresh(3));
+    let mut copied = copy(&mut a, 77);
+    at(&mut a, 1, 1, |document| {
+        document.set("notes", "first").unwrap();
+    });
+    at(&mut a, 1, 2, |document| {
+        document.delete();
+    });
+    meet(&mut a, &mut hub, 1);
+    at(&mut copied, 1, 3, |document| {
+        document.set("notes", "by the copy").unwrap();
+    });
+    meet(&mut copied, &mut third, 2);
+    let met = meet(&mut a, &mut third, 3);
+    assert_eq!(met.renewed(0), Some((2, false)), "both of its transactions");
+    let met = meet(&mut copied, &mut hub, 4);
+    assert_eq!(met.renewed(0), Some((1, false)));
+    meet(&mut a, &mut hub, 5);
+    for one in [&mut a, &mut hub] {
+        // An edit wins over a deletion that did not see it.
+        assert!(texts(one, 1, "notes").contains(&"by the copy".to_owned()));
+    }
+}

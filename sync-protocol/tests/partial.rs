@@ -285,37 +285,116 @@ fn all_of(replica: &mut Memory) -> Part {
     Part { peer: head.life, replica: head.replica, scope: 0, session: 0, progress, of, documents }
 }
 
+/// The first half of what a replica holds, as the part that a first sync was cut after.
+fn half_of(replica: &mut Memory) -> Part {
+    let mut part = all_of(replica);
+    part.documents.truncate(part.documents.len() / 2);
+    part.progress.scanned = Scanned::Through(part.documents.last().unwrap().0.clone());
+    part
+}
+
 /// Half of it was loaded before, in a step that tells nobody: whoever is told of the other half must not be told that it is all.
 #[test]
-fn what_another_brings_during_a_first_sync_is_not_claimed() {
+fn what_another_brings_during_a_first_sync_is_claimed_at_its_end() {
     let (mut a, mut b, mut c, mut d) = (running(1), running(2), running(3), running(4));
-    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    (0..5).for_each(|id| set(&mut a, id, id, "title", "by a"));
     meet(&mut a, &mut c, (1, 2));
-    let mut part = all_of(&mut a);
-    part.documents.truncate(5);
-    part.progress.scanned = Scanned::Through(part.documents[4].0.clone());
-    b.load(part, &Arrival::default()).unwrap();
-    // It has all, in one message, which is no part.
+    (0..10).for_each(|id| set(&mut a, id, 10 + id, "title", "by a, and later"));
+    b.load(half_of(&mut a), &Arrival::default()).unwrap();
+    // It has less than was loaded, and it comes to its checkpoint.
     let (mut at_b, mut at_c) = meet(&mut b, &mut c, (3, 4));
     assert!(b.loading().unwrap().is_some());
-    assert!((0..10).all(|id| title(&mut b, id).is_some()), "it shows all the same");
     assert!(b.seen().unwrap().is_empty());
+    let known = b.peer(Life(3)).unwrap().unwrap();
+    assert_eq!(known.cursor, c.head().unwrap().sequence, "what it brought need not come again");
+    // Nor is anything of it passed on, or claimed.
     meet(&mut b, &mut d, (5, 6));
-    assert_eq!(d.seen_of(ReplicaId::from_u64(1)).unwrap(), 0, "{:?}", d.seen());
+    assert!(d.seen().unwrap().is_empty() && d.list("tasks", None, 10).unwrap().is_empty());
 
-    // The first sync ends; what still comes in the session that was open then follows what was not claimed.
-    meet(&mut a, &mut b, (7, 8));
-    assert!(b.loading().unwrap().is_none());
-    set(&mut c, 20, 20, "title", "by c");
+    // The first sync ends: what the other one brought is claimed as well, and what it still brings follows on.
+    set(&mut c, 21, 20, "title", "by c");
     pump(&mut at_b, &mut b, &mut at_c, &mut c, START_MS).unwrap();
-    assert_eq!(title(&mut b, 20).as_deref(), Some("by c"));
-    assert_eq!(b.seen_of(ReplicaId::from_u64(3)).unwrap(), 0);
-    assert_eq!(b.peer(Life(3)).unwrap().map_or(0, |peer| peer.cursor), 0);
-    for (other, nonces) in [(&mut c, (9, 10)), (&mut d, (11, 12))] {
+    assert_eq!(title(&mut b, 21).as_deref(), Some("by c"), "it shows all the same");
+    assert!(b.seen().unwrap().is_empty());
+    let (_, mut at_b_of_a) = meet(&mut a, &mut b, (7, 8));
+    assert!(b.loading().unwrap().is_none());
+    assert_equal(&mut a, &mut b);
+    assert!(!events(&mut at_b_of_a).iter().any(|event| matches!(event, SessionEvent::RootsDiffer { .. })));
+    assert_eq!(b.seen_of(ReplicaId::from_u64(1)).unwrap(), 15);
+    assert_eq!(b.seen_of(ReplicaId::from_u64(3)).unwrap(), 1);
+    set(&mut c, 22, 20, "title", "by c");
+    pump(&mut at_b, &mut b, &mut at_c, &mut c, START_MS).unwrap();
+    assert_eq!(title(&mut b, 22).as_deref(), Some("by c"));
+    assert_equal(&mut b, &mut c);
+    meet(&mut b, &mut d, (9, 10));
+    for (other, nonces) in [(&mut c, (11, 12)), (&mut d, (13, 14))] {
         meet(&mut b, other, nonces);
         assert_equal(&mut b, other);
-        assert_eq!(b.seen().unwrap(), other.seen().unwrap());
+        let claims =
+            |replica: &mut Memory| [1, 3].map(|id| replica.seen_of(ReplicaId::from_u64(id)).unwrap());
+        assert_eq!(claims(other)[0], 15);
+        assert!(claims(other)[1] == 2, "{:?}", claims(other));
     }
+}
+
+/// Whoever it was cut from may be gone for good.
+#[test]
+fn a_first_sync_ends_with_any_peer_that_has_all_that_was_loaded() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    meet(&mut a, &mut c, (1, 2));
+    b.load(half_of(&mut a), &Arrival::default()).unwrap();
+    meet(&mut b, &mut c, (3, 4));
+    assert!(b.loading().unwrap().is_none());
+    assert_equal(&mut b, &mut c);
+    assert_eq!(b.seen_of(ReplicaId::from_u64(1)).unwrap(), 10);
+}
+
+/// No transaction of the one that was cut shows in half by what a third one is told, whoever comes between.
+#[test]
+fn a_peer_that_has_less_does_not_end_a_first_sync() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    set(&mut c, 30, 0, "title", "by c");
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    b.load(half_of(&mut a), &Arrival::default()).unwrap();
+    for nonce in [1, 3] {
+        meet(&mut b, &mut c, (nonce, nonce + 1));
+        assert!(b.loading().unwrap().is_some());
+        assert_eq!(title(&mut c, 1), None);
+    }
+    // What it writes meanwhile goes, as a part of its own.
+    set(&mut b, 31, 0, "title", "by b");
+    meet(&mut b, &mut c, (5, 6));
+    assert_eq!(title(&mut c, 31).as_deref(), Some("by b"));
+    // Once the other has it all, that is enough.
+    meet(&mut a, &mut c, (7, 8));
+    meet(&mut b, &mut c, (9, 10));
+    assert!(b.loading().unwrap().is_none());
+    assert_equal(&mut b, &mut c);
+}
+
+/// What peers claimed was said of the scope of then.
+#[test]
+fn a_scope_that_changes_during_a_first_sync_begins_it_anew() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    (0..10).for_each(|id| set(&mut c, 100 + id, id, "title", "by c"));
+    b.subscribe(even()).unwrap();
+    let mut part = half_of(&mut a);
+    part.scope = b.scope_number(part.peer).unwrap();
+    b.load(part, &Arrival::default()).unwrap();
+    meet(&mut b, &mut c, (1, 2));
+    assert!(b.loading().unwrap().is_some());
+    b.subscribe(Scope::everything()).unwrap();
+    assert_eq!(b.peer(Life(3)).unwrap().unwrap().cursor, 0);
+    meet(&mut a, &mut b, (3, 4));
+    assert!(b.loading().unwrap().is_none(), "the other one has not begun anew");
+    meet(&mut b, &mut c, (5, 6));
+    for one in [&mut a, &mut c] {
+        meet(&mut b, one, (7, 8));
+        assert_equal(&mut b, one);
+    }
+    assert_eq!([1, 3].map(|id| b.seen_of(ReplicaId::from_u64(id)).unwrap()), [10, 10]);
 }
 
 /// What the first one brought is not in the change order, and while the second one is under way nothing else is served.
@@ -323,10 +402,10 @@ fn what_another_brings_during_a_first_sync_is_not_claimed() {
 fn a_second_first_sync_after_one_that_was_given_up_does_not_keep_a_session_busy_for_ever() {
     let (mut a, mut b, mut c) = (running(1), running(2), running(3));
     (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
-    let part = all_of(&mut a);
-    b.load(part.clone(), &Arrival::default()).unwrap();
+    b.load(all_of(&mut a), &Arrival::default()).unwrap();
     assert!(b.stop_loading().unwrap());
-    b.load(part, &Arrival::default()).unwrap();
+    set(&mut a, 11, 11, "title", "and one more");
+    b.load(all_of(&mut a), &Arrival::default()).unwrap();
     set(&mut b, 20, 20, "title", "by b");
     meet(&mut b, &mut c, (1, 2));
     assert_eq!(title(&mut c, 20).as_deref(), Some("by b"));

@@ -237,6 +237,11 @@ impl Device {
         self.replica(at_ms).head().map_err(say)
     }
 
+    /// Waits no longer for the rest of a first sync. True when it did.
+    pub fn stops_loading(&mut self, at_ms: u64) -> Result<bool, Failed> {
+        self.replica(at_ms).stop_loading().map_err(say)
+    }
+
     /// What it shows of the journal, and says of itself.
     pub fn sight(&mut self, at_ms: u64) -> Result<Sight, Failed> {
         let now_ms = self.clock.shows(at_ms);

@@ -51,6 +51,9 @@ fn all_become_equal(
 ) -> Checked {
     for round in 0.. {
         everybody_meets(world, left, random)?;
+        if round == 1 {
+            nobody_waits(world, left)?;
+        }
         let misled = misled(world, left)?;
         if misled.is_empty() && is_quiet(world, left)? && !copies_meet(world, left, random)? {
             break;
@@ -74,6 +77,18 @@ fn all_become_equal(
         sights.push((*at, world.looks(*at, true)?));
     }
     world.checker.finished(everything, &sights)
+}
+
+/// All who are left have met, so what somebody still waits for is gone: he gives up.
+fn nobody_waits(world: &mut World<'_>, left: &[usize]) -> Checked {
+    for at in left {
+        if world.devices[*at].stops_loading(world.now_ms)? {
+            tell!(world, "{} waits no longer for the rest of its first sync", Who(*at));
+            let sight = world.devices[*at].sight(world.now_ms)?;
+            world.checker.gave_up(*at, &sight);
+        }
+    }
+    Ok(())
 }
 
 /// Who still believes what others said of a clock before it was put right. Somebody whom it has not met before cannot change
@@ -178,10 +193,13 @@ fn meet(world: &mut World<'_>, one: usize, other: usize, random: &mut Random) ->
     world.run()
 }
 
-/// All have equal roots.
+/// All have equal roots, and nobody waits for the rest of a first sync.
 fn is_quiet(world: &mut World<'_>, left: &[usize]) -> Checked<bool> {
     let mut roots = Vec::new();
     for at in left {
+        if world.devices[*at].sight(world.now_ms)?.loads {
+            return Ok(false);
+        }
         roots.push(world.devices[*at].head(world.now_ms)?.root);
     }
     Ok(roots.windows(2).all(|pair| pair[0] == pair[1]))

@@ -102,6 +102,8 @@ pub struct Refusals {
     pub changes: Vec<RefusedChange>,
     /// Every document that they would have changed, with the cells that the peer may read; some have none.
     pub documents: Vec<(Address, Document)>,
+    /// The position of the change order in the state that was read.
+    pub sequence: u64,
 }
 
 /// What [`Replica::apply_run`] reads next.
@@ -126,8 +128,6 @@ pub struct Arrival {
     pub generation: Option<u64>,
     /// What the peer claims to have seen holds for less than our scope, so it is not taken over.
     pub doubted: bool,
-    /// Something that came before it in the session was [unclaimed](Applied::unclaimed).
-    pub has_gap: bool,
 }
 
 /// What a checkpoint did.
@@ -142,10 +142,6 @@ pub struct Applied {
     pub refused: u64,
     /// Nothing was applied, because the peer has to take something back first.
     pub held: bool,
-    /// A first sync of another peer is under way, or was when something before it came: the cells were merged, but neither
-    /// cursor nor context moved, for what they stand for may have been loaded, and is not told by our change order yet. They
-    /// come again in the next session.
-    pub unclaimed: bool,
     /// A first sync ended here, at this position of our change order; see [`Serves::scan_before`].
     pub loaded: Option<u64>,
     /// What it loaded did not all come from this peer.
@@ -393,8 +389,8 @@ impl<S: Store> Replica<S> {
                 merge.keep_replaced();
             }
             let before = merge.sequence();
-            let loaded = loading::end(store, &mut merge, checkpoint.peer)?;
-            let loads = loading::is_under_way(store)?;
+            let believed = if believe { &checkpoint.context[..] } else { &[] };
+            let loaded = loading::arrived(store, &mut merge, own, peer, believed)?;
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
                 merge_all(store, &mut merge, own, &scope, verdicts.admitted(documents))?;
@@ -412,24 +408,16 @@ impl<S: Store> Replica<S> {
                 check_own(store, &merge, own, twice)?;
             }
             let (cells, recalled) = (merge.cells, merge.recalled);
-            let unclaimed = loads || arrival.has_gap;
-            let rises = !unclaimed && cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
+            let rises = cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
             learned = contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
-            let event = if unclaimed {
-                take_step(store, merge, checkpoint.replica, loads)?
-            } else {
-                conclude(store, merge, own, &checkpoint, believe)?
-            };
+            let event = conclude(store, merge, own, &checkpoint, believe)?;
             store.set_head(&head)?;
             // What was recalled is more than an echo.
             let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
-            let loaded_from_others = loaded.is_some_and(|(_, alone)| !alone);
-            let loaded = loaded.map(|(position, _)| position);
-            Ok((
-                Applied { sequence, cells, refused, held: false, unclaimed, loaded, loaded_from_others },
-                event,
-            ))
+            let loaded_from_others = loaded.is_some_and(|ended| !ended.alone);
+            let loaded = loaded.map(|ended| ended.at);
+            Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
         if !applied.held {
             contact::has_heard(present.get_mut(&peer), learned, cursor);
@@ -445,7 +433,7 @@ impl<S: Store> Replica<S> {
     /// is asked.
     ///
     /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
-    /// During a first sync none claims anything; see [`Applied::unclaimed`].
+    /// None ends a first sync that is under way.
     /// `trail` is of the runs of its author when it was written.
     ///
     /// # Errors
@@ -473,10 +461,9 @@ impl<S: Store> Replica<S> {
             }
             check_own(store, &merge, own, twice)?;
             let (cells, before) = (merge.cells, merge.sequence());
-            let unclaimed = loading::is_under_way(store)?;
             // What was once written here comes back: that makes no peer of oneself.
-            let event = if checkpoint.peer == life || unclaimed {
-                take_step(store, merge, checkpoint.replica, unclaimed)?
+            let event = if checkpoint.peer == life {
+                take_step(store, merge, checkpoint.replica)?
             } else {
                 conclude(store, merge, own, &checkpoint, true)?
             };
@@ -485,7 +472,7 @@ impl<S: Store> Replica<S> {
             }
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
-            Ok::<_, E>((Applied { sequence, cells, unclaimed, ..Applied::default() }, event))
+            Ok::<_, E>((Applied { sequence, cells, ..Applied::default() }, event))
         })?;
         if let Some(events) = events {
             events.add(event);
@@ -524,7 +511,7 @@ impl<S: Store> Replica<S> {
                 let state = if readable(&address) { store.document(&address)? } else { None };
                 found.push((address, state.map(|state| (*state).clone()).unwrap_or_default()));
             }
-            Ok(Refusals { changes, documents: found })
+            Ok(Refusals { changes, documents: found, sequence: store.head()?.sequence })
         })
     }
 
@@ -595,8 +582,8 @@ pub(super) fn staged<S: Store>(
     Ok(Some(decode_batch(&mut Reader::new(&bytes), &mut Dictionary::new(), limits)?))
 }
 
-/// After the cells of a checkpoint: learns what the peer has seen, if it is believed, takes the step in the change order, and moves the
-/// cursor.
+/// After the cells of a checkpoint: learns what the peer has seen, if it is believed, takes the step in the change order, and
+/// moves the cursor.
 fn conclude<S: Store>(
     store: &mut S,
     mut merge: Merge<'_>,
@@ -605,15 +592,23 @@ fn conclude<S: Store>(
     believe: bool,
 ) -> Result<Option<ChangeEvent>, StoreError> {
     let before = merge.sequence();
+    let loads = loading::is_under_way(store)?;
     let mut rose = false;
     let believed = if believe { &checkpoint.context[..] } else { &[] };
     for dot in believed.iter().filter(|dot| dot.replica != own.replica) {
-        rose |= store.raise_context(*dot, before + 1)?;
+        if loads {
+            loading::hold(store, *dot)?;
+        } else {
+            rose |= store.raise_context(*dot, before + 1)?;
+        }
+    }
+    if loads && !merge.is_empty() {
+        loading::brought(store, checkpoint.peer)?;
     }
     if rose && merge.is_empty() {
         merge.append(store)?;
     }
-    let event = take_step(store, merge, checkpoint.replica, false)?;
+    let event = take_step(store, merge, checkpoint.replica)?;
     let known = store.peer(checkpoint.peer)?;
     let acked = known.map_or(0, |peer| peer.acked);
     let its_own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
@@ -632,15 +627,15 @@ fn conclude<S: Store>(
     Ok(event)
 }
 
-/// Takes the step in the change order, which may tell nothing, for cells that came from a replica.
+/// Takes the step in the change order for cells that came from a replica. While a first sync is under way it tells nothing.
 fn take_step<S: Store>(
     store: &mut S,
     mut merge: Merge<'_>,
     from: ReplicaId,
-    untold: bool,
 ) -> Result<Option<ChangeEvent>, StoreError> {
     let replaced = merge.take_replaced();
     let (sequence, origin) = (merge.sequence() + 1, Origin::Peer(from));
+    let untold = loading::is_under_way(store)?;
     let event = if untold { merge.finish_untold(store, origin)? } else { merge.finish(store, origin)? };
     undo::keep(store, sequence, &replaced)?;
     Ok(event)

@@ -98,7 +98,7 @@ fn forget_positions<S: Store>(store: &mut S) -> Result<(), StoreError> {
     for peer in store.peers()? {
         store.set_peer(&PeerRecord { acked: 0, cursor: 0, ..peer })?;
     }
-    loading::forget_progress(store)?;
+    loading::begin_anew(store)?;
     contact::start_again(store)
 }
 

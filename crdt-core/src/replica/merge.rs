@@ -203,6 +203,18 @@ impl<'m> Merge<'m> {
         (next.replica == replica).then_some(next.counter)
     }
 
+    /// Of each replica of which a cell has changed something, the last transaction.
+    pub(super) fn last_dots(&self) -> impl Iterator<Item = Dot> {
+        let mut dots = self.dots.iter().map(|(dot, ())| *dot).peekable();
+        core::iter::from_fn(move || {
+            let mut last = dots.next()?;
+            while let Some(next) = dots.next_if(|next| next.replica == last.replica) {
+                last = next;
+            }
+            Some(last)
+        })
+    }
+
     /// A document that comes back after it was evicted: what was counted in it here comes first, because what a peer sends
     /// may be older.
     fn recall<S: Store>(

@@ -11,7 +11,7 @@
 //! | `mod.rs` | commit, read, the transaction guard |
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
 //! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
-//! | `loading.rs` | the first sync, part by part |
+//! | `loading/` | the first sync, part by part |
 //! | `reconcile.rs` | what a session asks without a cursor: sketches, and what one side misses of some documents |
 //! | `beyond.rs` | cells in our own name that we never wrote |
 //! | `refuse.rs` | changes of a peer that are not taken |

@@ -101,14 +101,21 @@ enum Found {
 }
 
 impl Found {
-    /// Looks at all peers only where nothing else says where it was.
-    fn place<S: Store>(self, store: &mut S, runs: &Runs, head: &Head) -> Result<Fork, StoreError> {
+    /// Looks at all peers only where nothing else says where it was. The other history was at `claimed` when it was heard of
+    /// last, if that is known.
+    fn place<S: Store>(
+        self,
+        store: &mut S,
+        runs: &Runs,
+        head: &Head,
+        claimed: Option<u64>,
+    ) -> Result<Fork, StoreError> {
         let latest = match self {
             Self::At(fork) => return Ok(fork),
             Self::NotAfter(run) => run,
             Self::Somewhere => u64::MAX,
         };
-        Ok(runs.fork_somewhere(head, contact::durably_kept(store)?, latest))
+        Ok(runs.fork_somewhere(head, contact::durably_kept(store)?, latest, claimed))
     }
 }
 
@@ -190,9 +197,15 @@ impl Runs {
 
     /// Where the history forked if all that is known is that it did, not after the start of the run `latest`: not before the
     /// first run that is not known to be elsewhere, nor before what a peer that keeps what it gets has acknowledged, so many
-    /// own transactions up to that position; unless what is known is earlier, because then it is one of two histories that
-    /// was acknowledged. Without any run, nothing can be said of what was written when.
-    fn fork_somewhere(&self, head: &Head, (counter, sequence): (u64, u64), latest: u64) -> Fork {
+    /// own transactions up to that position; unless what is known is earlier, or the other history was not so far, because
+    /// then it is one of two histories that was acknowledged. Without any run, nothing can be said of what was written when.
+    fn fork_somewhere(
+        &self,
+        head: &Head,
+        (counter, sequence): (u64, u64),
+        latest: u64,
+        claimed: Option<u64>,
+    ) -> Fork {
         let run = self.first.max(self.confirmed + 1).min(latest);
         let nowhere = Fork {
             counter: head.counter,
@@ -205,7 +218,13 @@ impl Runs {
         let start_of_latest = self.get(latest).map_or(u64::MAX, |start| start.counter);
         // What is counted beyond the head was counted in another life, by another process that had a session open.
         let is_of_another = counter > head.counter || sequence > head.sequence;
-        if is_of_another || counter <= fork.counter || sequence < fork.sequence || counter > start_of_latest {
+        let is_of_one = claimed.is_some_and(|claimed| counter > claimed);
+        if is_of_another
+            || is_of_one
+            || counter <= fork.counter
+            || sequence < fork.sequence
+            || counter > start_of_latest
+        {
             return fork;
         }
         let later = |number: &u64| self.get(*number).is_some_and(|start| start.sequence <= sequence);
@@ -365,7 +384,9 @@ impl<S: Store> Replica<S> {
             let (head, runs) = (store.head()?, Runs::of(store)?);
             let beyond = seen > head.counter || peer.is_beyond(head.counter, head.sequence);
             let found = runs.judge(&head, peer).or(beyond.then_some(Found::Somewhere));
-            found.map(|found| found.place(store, &runs, &head)).transpose()
+            // A peer may not be told how many there are, or have heard of them by way of others only.
+            let claimed = Some(peer.claimed).filter(|claimed| *claimed > 0);
+            found.map(|found| found.place(store, &runs, &head, claimed)).transpose()
         })
     }
 
@@ -381,7 +402,7 @@ impl<S: Store> Replica<S> {
             let copy = copy.map(|trail| Memory { trail: trail.clone(), claimed: u64::MAX, cursor: 0 });
             let by_content = twice.map_or(Found::Somewhere, |twice| Found::NotAfter(runs.run_of(twice)));
             let found = copy.and_then(|copy| runs.judge(&head, &copy)).unwrap_or(by_content);
-            found.place(store, &runs, &head)
+            found.place(store, &runs, &head, None)
         })
     }
 }
@@ -412,7 +433,7 @@ mod tests {
         let memory = Memory { trail: theirs.trail(), claimed, cursor: claimed * 10 };
         mine.judge(&head(counter), &memory).map(|found| match found {
             Found::At(fork) => (fork.counter, fork.exact),
-            found => (mine.fork_somewhere(&head(counter), (0, 0), latest(found)).counter, false),
+            found => (mine.fork_somewhere(&head(counter), (0, 0), latest(found), None).counter, false),
         })
     }
 

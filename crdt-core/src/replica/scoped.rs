@@ -154,6 +154,13 @@ impl<S: Store> Replica<S> {
             }
             ours.scope = scope;
             ours.write(store)?;
+            if loading::is_under_way(store)? {
+                // What peers claim is kept for the end, and was said of the old scope.
+                for peer in store.peers()? {
+                    store.set_peer(&PeerRecord { cursor: 0, ..peer })?;
+                }
+                loading::begin_anew(store)?;
+            }
             trim_cursors(store, &ours.scope)?;
             Ok(true)
         })
@@ -180,7 +187,7 @@ impl<S: Store> Replica<S> {
             let listening = events.is_some();
             let page = transact(store, Access::Write, Durability::Visible, |store| {
                 let ours = Subscription::read(store)?;
-                if ours.generation != generation || loading::serves(store)?.loading {
+                if ours.generation != generation || loading::is_under_way(store)? {
                     return Ok(None);
                 }
                 // What changed since may be known to nobody else.
@@ -409,7 +416,7 @@ pub(super) fn asked<S: Store>(
         note.extend_from_slice(&subscription.scope.encode());
         store.set_note(&number_key(number), Some(&note))?;
     }
-    let loading = loading::serves(store)?.loading;
+    let loading = loading::is_under_way(store)?;
     Ok(Asked { subscription, number, cursor, known, loading })
 }
 

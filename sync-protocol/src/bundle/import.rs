@@ -26,8 +26,7 @@ pub struct Imported {
     pub cells: u64,
     /// The position in the writer's change order that the bundle leads to.
     pub sequence: u64,
-    /// What should have come before it and is not here; `None` when there is no gap. During a first sync cells are merged and
-    /// nothing is claimed, so a later bundle finds this one missing: import it again then.
+    /// What should have come before it and is not here; `None` when there is no gap.
     pub missing: Option<Missing>,
     /// After the import this store holds the same as the writer did.
     pub in_sync: bool,

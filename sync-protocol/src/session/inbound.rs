@@ -33,8 +33,6 @@ pub(super) struct Inbound {
     session: u64,
     /// Chunks of the present run were put aside.
     has_staged: bool,
-    /// Something that was taken in this session moved no cursor, so nothing after it does.
-    has_gap: bool,
     /// What we asked for.
     asked: Option<Asked>,
     /// We asked for a first sync, in parts.
@@ -80,7 +78,6 @@ impl Inbound {
         let claimed = peer.filter(|peer| peer.replica == hello.replica).map_or(0, |peer| peer.claimed);
         self.peer_counter = seen.max(claimed);
         self.session = session;
-        self.has_gap = false;
         self.asked = Some(asked);
         let new = self.cursor == 0 && hello.sequence > 0 && !self.peer_may.write_judged;
         self.first_sync = if new { replica.first_sync(hello.life, scope)? } else { None };
@@ -184,7 +181,6 @@ impl Inbound {
         if applied.held {
             return Ok(applied);
         }
-        self.has_gap |= applied.unclaimed;
         self.cursor = self.cursor.max(checkpoint.sequence);
         self.peer_counter = counter.unwrap_or(0).max(self.peer_counter);
         self.following = true;
@@ -227,7 +223,6 @@ impl Inbound {
         match replica.apply_arrived(checkpoint, judge, &arrival) {
             Ok(applied) => {
                 self.has_staged = false;
-                self.has_gap |= applied.unclaimed;
                 if !applied.held {
                     (self.cursor, self.peer_counter) = (cursor, counter);
                 }
@@ -283,8 +278,7 @@ impl Inbound {
     /// is.
     pub(super) const fn after_echo(&self, steps: u64) -> (u64, u64) {
         let steps = if self.following { steps } else { 0 };
-        let cursor = if self.has_gap { 0 } else { self.cursor.saturating_add(steps) };
-        (cursor, self.scope)
+        (self.cursor.saturating_add(steps), self.scope)
     }
 
     /// The peer's next steps are nothing but what we sent.
@@ -295,7 +289,7 @@ impl Inbound {
     }
 
     fn arrival(&self, arrival: Arrival) -> Arrival {
-        Arrival { has_staged: self.has_staged, has_gap: self.has_gap, ..arrival }
+        Arrival { has_staged: self.has_staged, ..arrival }
     }
 
     pub(super) const fn cursor(&self) -> u64 {

@@ -176,13 +176,15 @@ impl Outbound {
     }
 
     /// Our own first sync came to its end at a position of our change order. What the peer has seen is needed only when
-    /// not all of it came from this peer.
+    /// not all of it came from this peer: then it is given a look at what others brought.
     pub(super) fn loaded(&mut self, position: u64, peer_seen: Option<&[Dot]>) {
         match peer_seen {
-            None => self.loaded_from_peer = position,
+            None => {
+                self.loaded_from_peer = position;
+                self.pass_untold(position);
+            }
             Some(seen) => self.peer_seen = seen.iter().copied().collect(),
         }
-        self.pass_untold(position);
     }
 
     /// True until the peer has said what it wants.
@@ -308,8 +310,9 @@ impl Outbound {
                 State::Closing(_) => return Ok(Some(self.checkpoint())),
                 State::Live(position) => {
                     let position = *position;
-                    if let Some(message) = self.refusals.next_message(replica, &may_read)? {
-                        return Ok(Some(message));
+                    let refusal = self.refusals.next_message(replica, position.sequence, &may_read)?;
+                    if refusal.is_some() {
+                        return Ok(refusal);
                     }
                     if replica.head()?.sequence <= position.sequence {
                         return Ok(None);

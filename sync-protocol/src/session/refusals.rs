@@ -31,15 +31,20 @@ impl Refusals {
         Self { peer: Some(peer), ..Self::default() }
     }
 
-    /// The next message, if the peer has to hear of something.
+    /// The next message, if the peer has to hear of something, and was told of our change order up to a position. Where that
+    /// is not all, what we hold of the documents would show it halves of the transactions that it has yet to hear of.
     pub(super) fn next_message<S: Store>(
         &mut self,
         replica: &mut Replica<S>,
+        position: u64,
         may_read: &dyn Fn(&Address) -> bool,
     ) -> Result<Option<Vec<u8>>, SessionError> {
         while self.changes.is_empty() {
             let Some(peer) = self.peer.filter(|_| self.told < self.due) else { return Ok(None) };
             let refusals = replica.refusals(peer, self.told, PAGE, may_read)?;
+            if refusals.sequence > position {
+                return Ok(None);
+            }
             replica.offer()?;
             let Some(last) = refusals.changes.last() else {
                 // The peer heard of them in another session. It is told all the same that there were some: what it has sent

@@ -39,10 +39,14 @@ impl Forks {
 
     /// Under which dots a device has what it has, and had it before. What it has issued again may be there twice: where it is
     /// not known when the history forked, also what was written before.
+    ///
+    /// What takes something away names it as it was called when it was seen: so of two that had one name `before` one of them
+    /// was written again, because a clock had been wrong, one may be lost.
     pub fn take_names(
         &mut self,
         at: usize,
         (was, names): (Names<'_>, Names<'_>),
+        before: Names<'_>,
         transactions: &[Transaction],
     ) -> Checked {
         let mut new = false;
@@ -51,10 +55,10 @@ impl Forks {
                 self.docs.extend(&transactions[*number].docs);
                 self.deleted.extend(&transactions[*number].deletes);
             }
-            new |= self.any && self.named.insert((*name, *number));
         }
         let mut named: BTreeMap<Name, usize> = BTreeMap::new();
-        for (number, name) in names {
+        for (number, name) in names.iter().chain(before) {
+            new |= self.any && self.named.insert((*name, *number));
             let Some(twin) = named.insert(*name, *number).filter(|twin| twin != number) else { continue };
             if !self.any {
                 let what = format!("{} has transactions {twin} and {number} as {name:?}", Who(at));

@@ -81,8 +81,9 @@ pub struct Checker {
     /// Documents that somebody edited who did not see what the transactions come to that he saw; see [`Watched::unlike`].
     /// And those that somebody edited on top of a transaction that is refused.
     unclear: BTreeSet<Doc>,
-    /// What somebody got while it loaded, and did not claim: others who get it from there do not either.
-    unclaimed: Seen,
+    /// Transactions of which somebody who gave up waiting may have a half, and nobody who is left the whole: nobody claims
+    /// them, and what they come to is not known.
+    torn: Seen,
 }
 
 struct Transaction {
@@ -115,8 +116,6 @@ struct Watched {
     withholds: bool,
     /// Its first sync had not come to its end.
     loads: bool,
-    /// It had begun some time: what came from others meanwhile is claimed when it comes again.
-    has_loaded: bool,
     /// What it had beside what its first sync has brought so far: that it passes on, and vouches for.
     firm: Seen,
     /// What it has to show whatever happens to the process: durable, or acknowledged.
@@ -162,7 +161,6 @@ impl Checker {
             unlike: BTreeSet::new(),
             withholds: false,
             loads: false,
-            has_loaded: false,
             firm: Seen::default(),
             floor: Seen::default(),
             names: Vec::new(),
@@ -179,7 +177,7 @@ impl Checker {
             forks: Forks::default(),
             issued: BTreeSet::new(),
             unclear: BTreeSet::new(),
-            unclaimed: Seen::default(),
+            torn: Seen::default(),
         }
     }
 
@@ -301,18 +299,15 @@ impl Checker {
         }
         self.check_withheld(at, sight)?;
         self.check_growth(at, &has)?;
+        // Until a first sync has come to its end, halves of transactions are there.
+        let has_loaded = self.devices[at].loads && !sight.loads;
         for number in there() {
-            if !self.devices[at].has.contains(number) {
-                self.check_arrival(at, number, &has)?;
+            let arrives = !self.devices[at].has.contains(number);
+            if !sight.loads && (arrives || has_loaded) {
+                self.check_past(at, number, &has)?;
             }
-        }
-        if sight.loads || self.devices[at].has_loaded {
-            let is_claimed =
-                |(replica, counter): &Name| sight.claims.get(replica).is_some_and(|last| counter <= last);
-            for (_, number) in
-                self.dots.iter().filter(|(name, number)| has.contains(**number) && !is_claimed(name))
-            {
-                self.unclaimed.insert(*number);
+            if arrives {
+                self.check_arrival(at, number)?;
             }
         }
         self.check_claims(at, sight, &has)?;
@@ -320,10 +315,11 @@ impl Checker {
         // What the library wrote again in a later epoch may stand for several transactions; what was committed in one does not.
         let own = sight.later_names.iter().filter(|(number, name)| self.transactions[*number].name == *name);
         let names: Vec<_> = sight.names.iter().chain(own).copied().collect();
-        self.forks.take_names(at, (&watched.names, &names), &self.transactions)?;
+        let before = sight.later_names.iter().map(|(number, _)| (*number, self.transactions[*number].name));
+        let before: Vec<_> = before.filter(|_| self.forks.any).collect();
+        self.forks.take_names(at, (&watched.names, &names), &before, &self.transactions)?;
         watched.names = names;
         watched.steps.retain(|(sequence, _)| *sequence < sight.sequence);
-        watched.has_loaded |= sight.loads;
         if !sight.loads {
             watched.firm.clone_from(&has);
         }
@@ -347,10 +343,9 @@ impl Checker {
         for ((replica, counter), number) in &self.dots {
             let claimed = claims.get(replica).is_some_and(|last| counter <= last);
             let expected = !self.transactions[*number].taken_back && !self.refuses(*number);
-            // Who loads, or has, may claim less than it has, and so may others of just that; a server does not believe what a peer that it judges claims, so it does too,
+            // Who loads claims nothing of it yet; a server does not believe what a peer that it judges claims, so it does too,
             // and so do the others.
-            let loaded = self.devices[at].has_loaded || self.unclaimed.contains(*number);
-            let less = (*loads || loaded || self.guarded) && !claimed;
+            let less = (*loads || self.torn.contains(*number) || self.guarded) && !claimed;
             if claimed != has.contains(*number) && expected && !less {
                 let (who, verb) = (Who(at), if claimed { "lacks" } else { "has" });
                 let what = format!("{who} {verb} transaction {number} and claims {claims:?}");
@@ -412,9 +407,22 @@ impl Checker {
         }
     }
 
+    /// A transaction is shown beside others: those that its author had seen.
+    fn check_past(&self, at: usize, number: usize, shown: &Seen) -> Checked {
+        let Transaction { author, past, .. } = &self.transactions[number];
+        if self.covers(shown, past) || self.torn.contains(number) {
+            return Ok(());
+        }
+        let (who, by, lacks) = (Who(at), Who(*author), self.missing(shown, past));
+        broken(
+            Promise::Causality,
+            format!("{who} shows transaction {number} of {by}, and not {lacks}, which {by} had seen"),
+        )
+    }
+
     /// A transaction is shown somewhere for the first time.
-    fn check_arrival(&mut self, at: usize, number: usize, shown: &Seen) -> Checked {
-        let Transaction { author, past, taken_back, .. } = &self.transactions[number];
+    fn check_arrival(&mut self, at: usize, number: usize) -> Checked {
+        let Transaction { author, taken_back, .. } = &self.transactions[number];
         let (who, by) = (Who(at), Who(*author));
         if *taken_back {
             return broken(
@@ -426,13 +434,6 @@ impl Checker {
             return broken(
                 Promise::Guard,
                 format!("{who} shows transaction {number} of {by}, which is refused"),
-            );
-        }
-        if !self.covers(shown, past) {
-            let lacks = self.missing(shown, past);
-            return broken(
-                Promise::Causality,
-                format!("{who} shows transaction {number} of {by}, and not {lacks}, which {by} had seen"),
             );
         }
         // It has left its author, so there it is durable.
@@ -466,7 +467,12 @@ impl Checker {
                     unlike.insert(*doc);
                 }
                 let clear = !deleted && !self.unclear.contains(doc);
-                if let Err(what) = weaker::nothing_lost(&doc.to_string(), &expected, shown)
+                let declares_otherwise = |stamp: &Stamp| {
+                    let by = self.transactions.iter().find(|one| one.stamp == *stamp);
+                    by.is_none_or(|by| self.devices[by.author].schema.of(*doc) != watched.schema.of(*doc))
+                };
+                if let Err(what) =
+                    weaker::nothing_lost(&doc.to_string(), &expected, shown, &declares_otherwise)
                     && clear
                 {
                     let what = format!("{who} shows transactions {}, of a forked history; {what}", seen());
@@ -507,6 +513,24 @@ impl Checker {
     pub fn crashed(&mut self, at: usize) {
         let watched = &mut self.devices[at];
         watched.next = Next::Crashed;
+    }
+
+    /// A device waits no longer for the rest of its first sync, after all who are left have met: that left with somebody, or
+    /// was in a file that an older copy took the place of.
+    pub fn gave_up(&mut self, at: usize, sight: &Sight) {
+        let (mut held, claims) = (Seen::default(), &sight.claims);
+        for device in &self.devices {
+            held.extend(&device.has);
+        }
+        for (number, Transaction { name: (replica, counter), docs, .. }) in
+            self.transactions.iter().enumerate()
+        {
+            let claimed = claims.get(replica).is_some_and(|last| counter <= last);
+            if (self.devices[at].has.contains(number) && !claimed) || !held.contains(number) {
+                self.torn.insert(number);
+                self.unclear.extend(docs);
+            }
+        }
     }
 
     /// A device left for good, with its file.

@@ -118,7 +118,7 @@ fn an_own_transaction_is_of_the_run_that_had_begun_when_it_was_written() {
 fn a_fork_somewhere_is_where_all_that_is_known_elsewhere_ends() {
     let place = |confirmed: u64, acked: (u64, u64), latest: u64| {
         let runs = Runs { confirmed, ..three() };
-        let fork = runs.fork_somewhere(&head(30, 60), acked, latest);
+        let fork = runs.fork_somewhere(&head(30, 60), acked, latest, None);
         assert!(!fork.exact);
         (fork.counter, fork.sequence, fork.run, fork.within)
     };
@@ -135,8 +135,15 @@ fn a_fork_somewhere_is_where_all_that_is_known_elsewhere_ends() {
     assert_eq!(place(0, (10, 20), 2), (10, 20, 2, true));
     assert_eq!(place(0, (11, 21), 2), (0, 0, 1, false));
     assert_eq!(place(2, (0, 0), 2), (10, 20, 2, false));
-    let none = Runs { first: 1, ..Runs::default() }.fork_somewhere(&head(30, 60), (15, 30), u64::MAX);
+    let none = Runs { first: 1, ..Runs::default() }.fork_somewhere(&head(30, 60), (15, 30), u64::MAX, None);
     assert_eq!((none.counter, none.sequence, none.run, none.within), (30, 60, u64::MAX, false));
+}
+
+/// What was acknowledged and the other history did not have, it does not have in common with this one.
+#[test]
+fn a_fork_is_not_after_what_the_other_history_was_heard_to_have() {
+    let place = |claimed| three().fork_somewhere(&head(30, 60), (15, 30), u64::MAX, Some(claimed)).counter;
+    assert_eq!([14, 15, 99].map(place), [0, 15, 15]);
 }
 
 #[test]
