@@ -238,7 +238,8 @@ impl Database {
     }
 
     /// Waits no longer for the rest of a first sync that was cut, because the peer is gone for good, say: what came is taken
-    /// as it is, incomplete transactions included. False when nothing was loading.
+    /// as it is, incomplete transactions included. False when nothing was loading. A sync does that by itself when that peer was
+    /// not met for a week.
     ///
     /// # Errors
     /// [`Error::Store`].

@@ -201,6 +201,7 @@ impl Database {
     /// [`Error::Store`].
     pub fn session(&self, options: &SyncOptions) -> Result<Session, Error> {
         let config = Config::new(random()).spare(draw_spare());
+        self.with(|replica| replica.stop_waiting(now_ms()))?;
         let mut session = Session::new(config, now_ms());
         if let Some(token) = &options.token {
             session = session.with_token(token.clone());

@@ -15,8 +15,12 @@ const SHORT_MESSAGE: usize = 128;
 const SHORT_CHECK: usize = 3;
 const LONG_CHECK: usize = 8;
 
-/// How far back and ahead a message is recognised.
+/// How far back and ahead a message is recognised, and of a large one, for which each look costs its length again.
 const HORIZON: u64 = 64;
+const LEAST_HORIZON: u64 = 4;
+
+/// About how many bytes are looked at to recognise a message in one direction.
+const LOOKED_AT: u64 = 1 << 20;
 
 /// Seals and opens the messages of one direction.
 #[derive(Clone, Debug)]
@@ -82,10 +86,11 @@ impl Seal {
         if is(self.next) {
             return Opened::Next(body);
         }
-        if (self.next.saturating_sub(HORIZON)..self.next).any(is) {
+        let horizon = (LOOKED_AT / message.len().max(1) as u64).clamp(LEAST_HORIZON, HORIZON);
+        if (self.next.saturating_sub(horizon)..self.next).any(is) {
             return Opened::Repeated;
         }
-        (1..=HORIZON).find(|ahead| is(self.next + ahead)).map_or(Opened::Broken, Opened::Early)
+        (1..=horizon).find(|ahead| is(self.next + ahead)).map_or(Opened::Broken, Opened::Early)
     }
 
     /// The expected message was taken.
@@ -122,6 +127,26 @@ mod tests {
             assert_eq!(from.open(&messages[0]), Opened::Repeated);
             assert_eq!(from.open(&messages[2]), Opened::Early(1));
             assert_eq!(from.open(&messages[1]), Opened::Next(&vec![1; len]));
+        }
+    }
+
+    /// Whoever sends large messages that open as nothing, and may not even know the key, must not keep us busy for seconds.
+    #[test]
+    fn a_large_message_is_looked_for_in_few_places() {
+        for (len, horizon) in [(1_000, HORIZON), (100_000, 10), (2 << 20, LEAST_HORIZON)] {
+            if len > or_under_miri(usize::MAX, 10_000) {
+                continue;
+            }
+            let (mut to, mut from) = pair();
+            from.next = horizon;
+            to.next = 2 * horizon;
+            assert_eq!(from.open(&sealed(&mut to, &vec![7; len])), Opened::Early(horizon));
+            assert_eq!(from.open(&sealed(&mut to, &vec![7; len])), Opened::Broken);
+            to.next = 0;
+            assert_eq!(from.open(&sealed(&mut to, &vec![7; len])), Opened::Repeated);
+            from.next += 1;
+            to.next = 0;
+            assert_eq!(from.open(&sealed(&mut to, &vec![7; len])), Opened::Broken);
         }
     }
 

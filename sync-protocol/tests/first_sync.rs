@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use crdt_core::{
-    DocumentId, Durability, Life, MemoryStore, Replica, ReplicaId, Spare, Store, TransactionError,
+    DocumentId, Durability, Life, Loading, MemoryStore, Replica, ReplicaId, Spare, Store, TransactionError,
 };
 use support::{START_MS, assert_equal, declared, replica, set, title};
 use sync_protocol::bundle;
@@ -441,6 +441,20 @@ fn who_waits_no_longer_passes_on_what_it_has() {
     pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
     assert_equal(&mut a, &mut b);
     assert_equal(&mut third, &mut b);
+}
+
+/// The device that has the rest is lost, and nobody calls anything.
+#[test]
+fn the_rest_is_not_waited_for_for_ever() {
+    let (mut a, mut b, mut third) = (filled(1, 300), replica(2), replica(3));
+    assert!(!b.stop_waiting(u64::MAX).unwrap(), "nothing is waited for");
+    Line::new(1).carry(&mut a, &mut b, 12).unwrap();
+    for (ms, stops) in [(0, false), (Loading::PATIENCE_MS, false), (Loading::PATIENCE_MS + 1, true)] {
+        assert_eq!(b.stop_waiting(START_MS + ms).unwrap(), stops, "{ms}");
+    }
+    exchange_in_memory(&mut b, &mut third, START_MS).unwrap();
+    assert_equal(&mut b, &mut third);
+    assert!(!third.list("tasks", None, 1_000).unwrap().is_empty());
 }
 
 #[test]

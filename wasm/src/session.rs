@@ -29,6 +29,7 @@ impl SessionCore {
         guard: Option<Guard>,
         now_ms: u64,
     ) -> Result<Self, Error> {
+        replica.with(|replica| Ok(replica.stop_waiting(now_ms)?))?;
         let mut session = Session::new(config, now_ms);
         if let Some(token) = token {
             session = session.with_token(token);

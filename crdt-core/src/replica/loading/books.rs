@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use super::{Loading, Progress};
 use crate::codec::{Reader, put_unsigned};
 use crate::reconcile::Summary;
+use crate::replica::contact::Contact;
 use crate::replica::merge::Merge;
 use crate::replica::refuse::damaged;
 use crate::store::{Life, Note, Store, StoreError};
@@ -146,6 +147,18 @@ pub(in crate::replica) fn hold<S: Store>(store: &mut S, claim: Dot) -> Result<()
 /// Whether a first sync has begun and not come to its end.
 pub(in crate::replica) fn is_under_way<S: Store>(store: &mut S) -> Result<bool, StoreError> {
     Ok(store.note(LOADING)?.is_some())
+}
+
+/// Whether a peer that has the rest of a first sync was met since then; also true when nothing is waited for.
+pub(super) fn was_met<S: Store>(store: &mut S, since_ms: u64) -> Result<bool, StoreError> {
+    let awaited = all_notes(store, RUNNING)?;
+    for (key, _) in &awaited {
+        let life = Reader::new(&key[RUNNING.len()..]).array("a life").map_err(damaged)?;
+        if Contact::of(store, Life(u64::from_be_bytes(life)))?.met_ms >= since_ms {
+            return Ok(true);
+        }
+    }
+    Ok(awaited.is_empty())
 }
 
 /// Ends the first sync: what checkpoints claimed is claimed, and whatever was brought is told from this position on.

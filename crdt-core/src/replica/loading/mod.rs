@@ -41,6 +41,11 @@ pub struct Loading {
     pub of: u64,
 }
 
+impl Loading {
+    /// How long the rest of a first sync that was cut is waited for when the peer that has it is not met: a week.
+    pub const PATIENCE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+}
+
 /// What a replica that has yet to load says when it asks a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstSync {
@@ -172,6 +177,18 @@ impl<S: Store> Replica<S> {
             }
             Ok(loads)
         })
+    }
+
+    /// The same, if no peer that has the rest was met for [so long](Loading::PATIENCE_MS). To be called when a session begins:
+    /// so a device whose first peer is gone does not keep for itself for ever what it got.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn stop_waiting(&mut self, now_ms: u64) -> Result<bool, StoreError> {
+        let since_ms = now_ms.saturating_sub(Loading::PATIENCE_MS);
+        let read = |store: &mut S| books::was_met(store, since_ms);
+        let waits = transact(&mut self.store, Access::Read, Durability::Visible, read)?;
+        if waits { Ok(false) } else { self.stop_loading() }
     }
 
     /// About how many documents there are, deleted ones included; 0 where that is not cheap to say.
