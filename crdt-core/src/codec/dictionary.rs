@@ -69,7 +69,7 @@ impl Dictionary {
     const SHAPES: usize = 1024;
     const SHAPE_CELLS: usize = 16_384;
     const SHAPE_BYTES: usize = 1 << 20;
-    const DOCUMENTS: usize = 8192;
+    const DOCUMENTS: usize = 16_384;
 
     /// An empty dictionary.
     pub fn new() -> Self {

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `mod.rs` | commit, read, the transaction guard |
 //! | `merge.rs` | the one way in: merge, fingerprint, log, events |
-//! | `exchange.rs` | what a session asks: windows of the change order, staging, checkpoints |
+//! | `exchange.rs` | what a session asks: windows of the change order, differences |
+//! | `apply.rs` | what comes from peers: staging, checkpoints |
 //! | `loading/` | the first sync, part by part |
 //! | `reconcile.rs` | what a session asks without a cursor: sketches, and what one side misses of some documents |
 //! | `beyond.rs` | cells in our own name that we never wrote |
@@ -26,6 +27,7 @@
 //! | `heal.rs`, `renewals.rs` | going on under another id after that |
 //! | `contact.rs`, `marks.rs`, `status.rs` | how the sessions with peers went, and how far everybody is |
 
+mod apply;
 mod beyond;
 mod clocks;
 mod contact;
@@ -47,12 +49,10 @@ mod status;
 mod totals;
 mod undo;
 
+pub use apply::{Applied, ApplyError, Arrival, Checkpoint, Judgement, RunPart};
 pub use clocks::{ParkReason, ParkedChange};
 pub use contact::{Acknowledged, Meeting, Roots, SessionEnd};
-pub use exchange::{
-    Acquaintance, Applied, ApplyError, Arrival, Checkpoint, Difference, Judgement, Position, Refusals,
-    RunPart, Window,
-};
+pub use exchange::{Acquaintance, Difference, Position, Refusals, Window};
 pub use loading::{FirstSync, Loading, Part, Progress, Scanned, Serves};
 pub use offsets::{ClockStatus, ClockVerdict, PeerClock};
 pub(crate) use park::shown;

@@ -7,8 +7,8 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::apply::{Applied, ApplyError, check_session, staged};
 use super::beyond::any_beyond;
-use super::exchange::{Applied, ApplyError, check_session, staged};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::scoped::Subscription;

@@ -14,9 +14,9 @@ mod progress;
 
 use alloc::vec::Vec;
 
+use super::apply::{Applied, ApplyError, Arrival, check_own, check_session, scope_under};
 use super::beyond::any_beyond;
 use super::contact;
-use super::exchange::{Applied, ApplyError, Arrival, check_own, check_session, scope_under};
 use super::merge::Merge;
 use super::refuse::damaged;
 use super::reject::may_be_refused;
