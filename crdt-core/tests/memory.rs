@@ -379,11 +379,11 @@ fn counts_and_lengths_beyond_the_input_hold_nothing() {
 
 /// A peer that never starts its dictionary anew does not make ours grow for ever.
 #[test]
-#[cfg_attr(miri, ignore = "twelve thousand documents, and the bound of a dictionary is fixed")]
+#[cfg_attr(miri, ignore = "twenty-one thousand documents, and the bound of a dictionary is fixed")]
 fn the_dictionary_of_a_session_is_bounded() {
     let (mut dictionary, mut next) = (Dictionary::new(), 0u64);
     let mut message = |first: u64| {
-        let (mut out, count) = (Vec::new(), 4000);
+        let (mut out, count) = (Vec::new(), 7000);
         put_unsigned(&mut out, 1 << 1 | first);
         out.push(0);
         if next == 0 {
@@ -405,9 +405,9 @@ fn the_dictionary_of_a_session_is_bounded() {
         decode_batch(&mut Reader::new(bytes), &mut dictionary, &Limits::DEFAULT)
             .map(|documents| documents.len())
     };
-    assert_eq!(read(&message(1)), Ok(4000));
-    assert_eq!(read(&message(0)), Ok(4000));
-    assert_eq!(read(&message(0)), Ok(4000));
+    assert_eq!(read(&message(1)), Ok(7000));
+    assert_eq!(read(&message(0)), Ok(7000));
+    assert_eq!(read(&message(0)), Ok(7000));
     for _ in 0..3 {
         let refused = read(&message(0));
         assert_eq!(refused, Err(DecodeError::Invalid("a batch that goes on with a full dictionary")));
