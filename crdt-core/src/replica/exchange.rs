@@ -411,10 +411,11 @@ impl<S: Store> Replica<S> {
             contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
             let event = conclude(store, merge, own, &checkpoint, believe)?;
             store.set_head(&head)?;
-            // What was recalled is more than an echo.
-            let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
-            let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             let loaded_from_others = loaded.is_some_and(|ended| !ended.alone);
+            // What was recalled is more than an echo, and so is what others had brought.
+            let is_echo = head.sequence > before && !recalled && !loaded_from_others;
+            let sequence = is_echo.then_some(head.sequence);
+            let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             let loaded = loaded.map(|ended| ended.at);
             Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
