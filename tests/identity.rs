@@ -3,9 +3,12 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rejoin::protocol::drive::{Endpoint as _, pump};
 use rejoin::{
-    Collection, Database, DocumentId, FieldType, For, Identity, PeerState, Roots, SessionEnd, SyncReport,
+    Collection, Database, DocumentId, FieldType, For, Identity, PeerState, Roots, SessionEnd, SyncOptions,
+    SyncReport,
 };
 
 fn open(path: &Path) -> Database {
@@ -22,6 +25,11 @@ fn sync(a: &Database, b: &Database) -> (SyncReport, SyncReport) {
     let served = std::thread::spawn(move || serving.serve(&mut listener.accept().unwrap().0).unwrap());
     let synced = a.sync(&mut TcpStream::connect(address).unwrap()).unwrap();
     (synced, served.join().unwrap())
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
 }
 
 fn vote(db: &Database, step: i64) {
@@ -247,4 +255,35 @@ fn status_walks_along_from_offline_to_acknowledged() {
     assert_eq!((status.pending, status.peers.len(), status.peers[0].missing_there), (0, 1, 0));
     // Another that has it all forgets it; the hub still counts.
     assert!(status.renewals.is_empty() && !status.may_be_miscounted());
+}
+
+/// A session that was lost without a word is still open to the process that had it. Meanwhile another process over the same
+/// file, or this one, is brought a bundle, of a later run: what that tells of runs goes with the cursor that it moves.
+#[test]
+fn what_came_on_a_stick_beside_a_lost_session_is_not_taken_for_the_work_of_a_copy() {
+    for in_another_process in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let hub = open(&folder.path().join("hub.db"));
+        let a = open(&path);
+        vote(&a, 1);
+        let options = SyncOptions::new();
+        let (mut at_a, mut at_hub) = (a.session(&options).unwrap(), hub.session(&options).unwrap());
+        a.endpoint()
+            .with(|a| hub.endpoint().with(|hub| pump(&mut at_a, a, &mut at_hub, hub, now_ms())))
+            .unwrap();
+        drop((a, at_a));
+        let a = open(&path);
+        vote(&a, 10);
+        let mut stick = Vec::new();
+        a.export_changes_to(&mut stick, &For::Anyone).unwrap();
+        let importing = if in_another_process { open(&folder.path().join("hub.db")) } else { hub.clone() };
+        assert_eq!(importing.import_changes_from(&stick[..]).unwrap().missing, None);
+        // The driver gives up on the lost session.
+        hub.endpoint().with(|replica| at_hub.finish(replica, now_ms()));
+        let (at_a, at_hub) = sync(&a, &hub);
+        let renewed = (at_a.identity_renewed, at_hub.identity_renewed);
+        assert_eq!(renewed, (false, false), "in another process: {in_another_process}");
+        assert_eq!((votes(&a), votes(&hub)), (11, 11));
+    }
 }

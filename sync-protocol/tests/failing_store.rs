@@ -6,8 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use crdt_core::{
-    Access, Address, Collection, Document, DocumentId, Dot, Durability, Head, Life, LogRecord, MemoryStore,
-    Name, Note, PeerRecord, ReceiveBound, Replica, ReplicaId, Spare, Store, StoreError, VersionVector,
+    Access, Acknowledged, Address, Arrival, Checkpoint, Collection, Document, DocumentId, Dot, Durability,
+    Head, Life, LogRecord, Meeting, MemoryStore, Name, Note, PeerRecord, ReceiveBound, Replica, ReplicaId,
+    Spare, Store, StoreError, Trail, VersionVector,
 };
 use support::{START_MS, edit, or_under_miri, replica, set};
 use sync_protocol::drive::exchange_in_memory;
@@ -299,4 +300,46 @@ fn a_run_is_durable_before_a_peer_hears_of_it() {
         assert!(session.transmit(&mut b, START_MS).unwrap().is_some(), "the hello");
         assert!(b.store_mut().durable.contains(&true), "commits: {commits}");
     }
+}
+
+/// In which run a peer was is learned in the transaction that moves the cursor, or not at all: if it were taken as known after
+/// a failure, it would never be written down, and the peer be told that it is a copy.
+#[test]
+fn a_run_of_a_peer_that_could_not_be_written_down_is_learned_again() {
+    let trail = Trail { number: 3, runs: vec![7] };
+    let meeting = Meeting {
+        replica: ReplicaId::from_u64(1),
+        durable: true,
+        offset_ms: 0,
+        sequence: 9,
+        now_ms: START_MS,
+    };
+    let mut failed = 0;
+    for fails_at in 0.. {
+        let store = Failing { store: replica(2).into_store(), left: None, durable: Vec::new() };
+        let mut b = support::declared_over(store);
+        b.met(Life(1), 1, meeting).unwrap();
+        b.store_mut().left = Some(fails_at);
+        let said = Acknowledged { passed: (4, 0), trail: trail.clone(), ..Acknowledged::default() };
+        let first = b.acknowledged_at(Life(1), meeting.replica, said);
+        b.store_mut().left = None;
+        let checkpoint = Checkpoint {
+            peer: Life(1),
+            replica: meeting.replica,
+            cursor: 5,
+            context: Vec::new(),
+            documents: Vec::new(),
+            scope: 0,
+            session: 0,
+        };
+        let arrival = Arrival { trail: trail.clone(), ..Arrival::default() };
+        b.apply_arrived(checkpoint, None, &arrival).unwrap();
+        let (cursor, told) = (b.peer(Life(1)).unwrap().unwrap().cursor, b.remembered(Life(1)).unwrap().trail);
+        assert_eq!((cursor, &told), (5, &trail), "failure at call {fails_at}");
+        if first.is_ok() {
+            break;
+        }
+        failed += 1;
+    }
+    assert!(failed >= 5, "{failed} calls were made to fail");
 }

@@ -499,3 +499,23 @@ fn with_more_rights_a_cut_run_is_not_gone_on_with() {
     guarded(3, Arc::new(wide)).finish(&mut a, &mut b);
     assert_same(&mut a, &mut b);
 }
+
+/// The rest came in a bundle, so the first sync ends with the checkpoint of whoever is met next: that one is told all the
+/// same what others have brought.
+#[test]
+fn a_third_one_with_whose_checkpoint_it_ends_is_told_what_others_brought() {
+    let (mut a, mut from, mut third) = (replica(1), filled(2, 300), replica(3));
+    set(&mut a, 1_000, 0, "title", "an own one");
+    assert!(Line::new(1).carry(&mut a, &mut from, 9).unwrap(), "cut");
+    assert!(a.loading().unwrap().is_some());
+    let mut file = Vec::new();
+    bundle::export(&mut from, &bundle::For::Anyone, &mut file, START_MS).unwrap();
+    bundle::import(&mut a, &file[..]).unwrap();
+    let (mut at_third, mut at_a) = exchange_in_memory(&mut third, &mut a, START_MS).unwrap();
+    for session in [&mut at_a, &mut at_third] {
+        while let Some(event) = session.poll_event() {
+            assert!(!matches!(event, SessionEvent::RootsDiffer { .. }), "{event:?}");
+        }
+    }
+    assert_equal(&mut a, &mut third);
+}

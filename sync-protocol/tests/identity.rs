@@ -11,6 +11,7 @@ use crdt_core::{
     Renewal, Replica, ReplicaId, Scope, Spare, TransactionError, Value,
 };
 use support::{START_MS, assert_equal, or_under_miri};
+use sync_protocol::bundle::{For, export, import};
 use sync_protocol::door::{Applicant, Right, Rules};
 use sync_protocol::drive::pump;
 use sync_protocol::{Config, Session, SessionError, SessionEvent};
@@ -635,6 +636,30 @@ fn what_comes_late_is_of_the_run_in_which_it_was_said() {
     assert_eq!(met.checkpoints(1), 1, "{:?}", met.events);
     for (id, title) in [(1, "late"), (2, "of a third"), (3, "since")] {
         assert_eq!(texts(&mut hub, id, "title"), [title]);
+    }
+}
+
+/// A session that is open, or was lost without a word, does not know the runs that came by another way since. They belong to
+/// the cursor that came with them: without them the writer would take its own changes for those of a copy.
+#[test]
+fn the_runs_that_a_bundle_tells_are_not_forgotten_beside_an_open_session() {
+    for parts in [false, true] {
+        let (mut a, mut hub) = (fresh(1), fresh(2));
+        at(&mut a, 1, 0, |task| task.increment("votes", 1).unwrap());
+        let mut at_a = Session::new(Config::new(90).spare(spare(900)), START_MS);
+        let mut at_hub = Session::new(Config::new(91).spare(spare(901)), START_MS);
+        pump(&mut at_a, &mut a, &mut at_hub, &mut hub, START_MS).unwrap();
+        let mut a = over(a.into_store(), 77);
+        at(&mut a, 1, 10, |task| task.increment("votes", 10).unwrap());
+        let mut bundle = Vec::new();
+        export(&mut a, &For::Anyone, &mut bundle, START_MS).unwrap();
+        assert_eq!(import(&mut hub, &bundle[..]).unwrap().missing, None);
+        if parts {
+            at_hub.finish(&mut hub, START_MS);
+        }
+        let met = meet(&mut a, &mut hub, 5);
+        assert_eq!((met.renewed(0), met.renewed(1)), (None, None), "{:?}", met.events);
+        assert_eq!(shown(&mut hub, 1).counter("votes"), 11);
     }
 }
 

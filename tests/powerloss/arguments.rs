@@ -11,6 +11,8 @@ pub struct Arguments {
     pub workload: Option<u64>,
     /// About how many images of each workload.
     pub of_each: usize,
+    /// How many workloads run side by side.
+    pub jobs: usize,
     /// How many workloads on a disk that is full at each of their writes.
     pub full: u64,
     /// Whether planted faults are looked for.
@@ -27,13 +29,22 @@ pub enum Wish {
 pub const USAGE: &str = "arguments: --images N    how many images; then no planted faults, unless asked for
            --seed N      of the first workload (1)
            --workload N  all images of this workload
+           --jobs N      workloads side by side (2)
            --full N      workloads on a full disk (4)
            --plants      look for the planted faults
            --json        the result in one line";
 
 /// A short run, for every `cargo test`.
-const SHORT: Arguments =
-    Arguments { images: 1_500, seed: 1, workload: None, of_each: 200, full: 1, plants: true, json: false };
+const SHORT: Arguments = Arguments {
+    images: 1_500,
+    seed: 1,
+    workload: None,
+    of_each: 200,
+    jobs: 2,
+    full: 1,
+    plants: true,
+    json: false,
+};
 
 impl Arguments {
     pub fn read(arguments: impl Iterator<Item = String>) -> Result<Wish, String> {
@@ -54,6 +65,7 @@ impl Arguments {
                 }
                 "--seed" => wish.seed = number()?,
                 "--workload" => wish = Self { workload: Some(number()?), full: 0, plants: false, ..wish },
+                "--jobs" => wish.jobs = usize::try_from(number()?.clamp(1, 64)).unwrap_or(1),
                 "--full" => wish.full = number()?,
                 "--plants" => wish.plants = true,
                 "--json" => wish.json = true,

@@ -1,4 +1,4 @@
-//! Workloads, and the images of each: as many as asked, on two threads.
+//! Workloads, and the images of each: as many as asked, on as many threads.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,17 +9,17 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use crate::check::{Damage, Fault, Kind, Moment, Place, sync_afterwards};
+use crate::afterwards::sync_afterwards;
+use crate::app::Trouble;
+use crate::check::{Awaited, Damage, Fault, Kind, Moment, Place};
 use crate::disk::{Cut, Disk};
 use crate::random::Random;
 use crate::record::{self, Lie, Op};
-use crate::world::{Mistake, Trouble, World};
+use crate::world::{Mistake, Side, World};
 
-/// Others build and test on the same machine.
-const THREADS: usize = 2;
-
-/// Of so many images, one is synced with a peer.
+/// Of so many images, one is synced with a peer; and of those in which something of a sync was cut.
 const SYNCED: usize = 24;
+const SYNCED_OF_CUT: usize = 5;
 
 /// A fault that is planted, or none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +34,12 @@ pub struct Plant {
 pub struct Outcome {
     pub images: u64,
     pub synced: u64,
-    /// Of those that were synced: in which batches waited for their checkpoint.
-    pub staged: u64,
+    /// In which batches waited for their checkpoint: of all images, and of those that were synced.
+    pub staged: [u64; 2],
+    /// In the middle of a first sync.
+    pub loading: [u64; 2],
+    /// Around the end of one.
+    pub loaded: [u64; 2],
     pub faults: Vec<Found>,
 }
 
@@ -55,16 +59,22 @@ impl Outcome {
     pub fn add(&mut self, other: Self) {
         self.images += other.images;
         self.synced += other.synced;
-        self.staged += other.staged;
+        for (mine, theirs) in [
+            (&mut self.staged, other.staged),
+            (&mut self.loading, other.loading),
+            (&mut self.loaded, other.loaded),
+        ] {
+            *mine = [mine[0] + theirs[0], mine[1] + theirs[1]];
+        }
         self.faults.extend(other.faults);
     }
 }
 
 /// Images of workloads from a seed on, until there are enough of them or too many faults.
-pub fn run(images: u64, seed: u64, of_each: usize) -> Outcome {
+pub fn run(images: u64, seed: u64, of_each: usize, jobs: usize) -> Outcome {
     let (next, all) = (AtomicU64::new(seed), Mutex::new(Outcome::default()));
     thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..jobs {
             scope.spawn(|| {
                 loop {
                     let one = workload(next.fetch_add(1, Ordering::Relaxed), of_each, Plant::default());
@@ -197,15 +207,36 @@ impl<'w> Inspection<'w> {
             moment(side).check_backups(&image)?;
         }
         let opened = moment(side).check(&image, place, self.damage)?;
-        if self.random.below(SYNCED) == 0 {
-            let other = self.world.partner(side, &mut self.random);
+        let awaited = opened.awaited().map_err(|error| Fault::new(Kind::Corrupt, error))?;
+        let cut = [!awaited.staged.is_empty(), opened.loading, moment(side).ends_loading()];
+        self.count(cut, 0);
+        let one_of = if cut.contains(&true) { SYNCED_OF_CUT } else { SYNCED };
+        if self.random.below(one_of) == 0 {
+            let other = self.partner(side, &awaited);
             let image = self.disks[other].image(Cut::Kept, &mut self.random);
             let there = moment(other).check(&image, Place::Same, None)?;
             let sides = &self.world.sides;
-            self.outcome.staged += u64::from(opened.has_staged());
             sync_afterwards((&sides[side], &opened), (&sides[other], &there))?;
             self.outcome.synced += 1;
+            self.count(cut, 1);
         }
         Ok(())
+    }
+
+    fn count(&mut self, cut: [bool; 3], which: usize) {
+        let Outcome { staged, loading, loaded, .. } = &mut self.outcome;
+        for (counts, is_one) in [staged, loading, loaded].into_iter().zip(cut) {
+            counts[which] += u64::from(is_one);
+        }
+    }
+
+    /// Whom to sync with: mostly who has the rest of what was cut.
+    fn partner(&mut self, side: usize, awaited: &Awaited) -> usize {
+        let has_rest = |other: &Side| other.history.iter().any(|facts| awaited.contains(facts.head.life));
+        let rest = self.world.sides.iter().position(has_rest).filter(|other| *other != side);
+        match rest {
+            Some(other) if self.random.chance(75) => other,
+            _ => self.world.partner(side, &mut self.random),
+        }
     }
 }

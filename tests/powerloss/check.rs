@@ -4,14 +4,13 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use rejoin::core::{Dot, Durability, Head};
-use rejoin::protocol::drive::Endpoint as _;
-use rejoin::protocol::{Session, SessionError};
-use rejoin::{Database, DocumentId, Error, Identity};
+use rejoin::core::{Head, Life};
+use rejoin::{Database, Error, Identity};
 
+use crate::app::open;
 use crate::disk::Image;
-use crate::facts::{Facts, Left, look};
-use crate::world::{Side, no_repair, now_ms, open, session};
+use crate::facts::{Facts, Left, Look};
+use crate::world::Side;
 
 /// What can be wrong with an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +21,8 @@ pub enum Kind {
     Torn,
     /// Changes have left the file that it does not know: it would use their names again.
     Reused,
+    /// An identity was given up, and changes issued again under another, although nothing was lost that anybody has.
+    Renewed,
     /// The file does not open, or is damaged.
     Corrupt,
 }
@@ -84,12 +85,13 @@ impl Moment<'_> {
         if !report.is_sound() {
             return Err(Fault::new(Kind::Corrupt, format!("{:?}", report.problems)));
         }
-        let (head, cursors) = look(&db).map_err(|error| Fault::new(Kind::Corrupt, error))?;
+        let found = Look::at(&db).map_err(|error| Fault::new(Kind::Corrupt, error))?;
+        let Look { head, cursors, loading } = found;
         let (promised, end) = self.allowed();
         let lost = |what: &str| Fault::new(Kind::LostAcknowledged, what);
         if db.identity() == Identity::Created {
             return match promised {
-                None => Ok(Opened { db, path, commits: 0, left: 0 }),
+                None => Ok(Opened { db, path, loading, commits: 0, left: 0 }),
                 Some(_) => Err(lost("there is no database any more")),
             };
         }
@@ -100,6 +102,7 @@ impl Moment<'_> {
             (then.replica, then.counter, then.sequence, then.root)
                 == (head.replica, head.counter, head.sequence, head.root)
                 && (then.life == head.life || db.identity() != Identity::Same)
+                && facts.loading == loading
         };
         // The last one that fits, because only `offered` and cursors may have moved in between.
         let Some(found) = self.side.history[..end].iter().rposition(|facts| same(&facts)) else {
@@ -131,7 +134,15 @@ impl Moment<'_> {
         }
         let commits = self.side.history[found].commits;
         self.side.books.compare(&db, commits).map_err(|what| Fault::new(Kind::Torn, what))?;
-        Ok(Opened { db, path, commits, left })
+        Ok(Opened { db, path, loading, commits, left })
+    }
+
+    /// A first sync has come to its end just now, or is about to.
+    pub fn ends_loading(&self) -> bool {
+        const WRITES: usize = 30;
+        let ends =
+            |pair: &[Facts]| pair[0].loading && !pair[1].loading && pair[1].at.abs_diff(self.at) < WRITES;
+        self.side.history.windows(2).any(ends)
     }
 
     /// The last own change that had left by then.
@@ -171,6 +182,8 @@ impl Moment<'_> {
 pub struct Opened {
     pub db: Database,
     path: PathBuf,
+    /// A first sync is under way.
+    pub loading: bool,
     /// How many of the app's commits are there.
     pub commits: u64,
     /// What had left of it.
@@ -178,12 +191,37 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Whether batches wait for their checkpoint.
-    pub fn has_staged(&self) -> bool {
-        let count = |connection: rusqlite::Connection| {
-            connection.query_row("SELECT count(*) FROM rejoin_staged", [], |row| row.get(0))
-        };
-        rusqlite::Connection::open(&self.path).and_then(count).is_ok_and(|count: i64| count > 0)
+    /// The peers that have to go on with something that was cut: those of whom batches wait for their checkpoint, and those
+    /// of whom a first sync has brought a part.
+    pub fn awaited(&self) -> rusqlite::Result<Awaited> {
+        let connection = rusqlite::Connection::open(&self.path)?;
+        let mut select = connection.prepare("SELECT DISTINCT peer FROM rejoin_staged")?;
+        let staged = select.query_map([], |row| Ok(Life(row.get::<_, i64>(0)?.cast_unsigned())))?;
+        let staged: Vec<Life> = staged.collect::<Result<_, _>>()?;
+        let mut loading = Vec::new();
+        if self.loading {
+            let mut select = connection.prepare("SELECT key FROM rejoin_note WHERE key BETWEEN ? AND ?")?;
+            let (from, to) = (b"loading\0", b"loading\x01");
+            let mut keys = select.query((&from[..], &to[..]))?;
+            while let Some(key) = keys.next()? {
+                let life = key.get_ref(0)?.as_blob()?.get(from.len()..).and_then(|life| life.try_into().ok());
+                loading.extend(life.map(|life| Life(u64::from_be_bytes(life))));
+            }
+        }
+        Ok(Awaited { staged, loading })
+    }
+}
+
+/// See [`Opened::awaited`].
+#[derive(Debug, Default)]
+pub struct Awaited {
+    pub staged: Vec<Life>,
+    pub loading: Vec<Life>,
+}
+
+impl Awaited {
+    pub fn contains(&self, life: Life) -> bool {
+        self.staged.contains(&life) || self.loading.contains(&life)
     }
 }
 
@@ -201,77 +239,8 @@ fn before_opening(db: &Database, mut head: Head) -> Result<Head, Fault> {
     Ok(head)
 }
 
-fn corrupt(error: Error) -> Fault {
+pub fn corrupt(error: Error) -> Fault {
     Fault::new(Kind::Corrupt, error)
-}
-
-/// Two databases, one of which lost power, sync: both come to hold everything that either had.
-pub fn sync_afterwards(one: (&Side, &Opened), other: (&Side, &Opened)) -> Result<(), Fault> {
-    let torn = |what: String| Fault::new(Kind::Torn, what);
-    sync(one, other)?;
-    for (side, opened) in [one, other] {
-        for db in [&one.1.db, &other.1.db] {
-            let compared = side.books.compare(db, opened.commits);
-            compared.map_err(|what| torn(format!("after a sync, of {}: {what}", side.name)))?;
-        }
-    }
-    // The next change has a name of its own, and gets through.
-    let id = DocumentId::from_u64(7);
-    let committed =
-        one.1.db.commit_with(Durability::Durable, |tx| Ok(tx.open("shared", id)?.set("title", "after")?));
-    let Dot { counter, .. } = committed.map_err(corrupt)?.dot.expect("something was written");
-    if one.1.db.identity() == Identity::Same && counter <= one.1.left {
-        let what = format!("the next change is called {counter}, and up to {} had left", one.1.left);
-        return Err(Fault::new(Kind::Reused, what));
-    }
-    sync(one, other)?;
-    for (_, opened) in [one, other] {
-        let report = opened.db.check().map_err(corrupt)?;
-        if !report.is_sound() {
-            return Err(Fault::new(Kind::Corrupt, format!("after a sync: {:?}", report.problems)));
-        }
-    }
-    Ok(())
-}
-
-fn sync((one, here): (&Side, &Opened), (other, there): (&Side, &Opened)) -> Result<(), Fault> {
-    let (caller, called) =
-        if one.guarded { ((other, there), (one, here)) } else { ((one, here), (other, there)) };
-    let ends = [caller, called];
-    let mut sessions = [
-        session(&ends[0].1.db, ends[0].0.guarded, ends[0].0.follows, true).map_err(corrupt)?,
-        session(&ends[1].1.db, ends[1].0.guarded, ends[1].0.follows, false).map_err(corrupt)?,
-    ];
-    let failed = |error: SessionError| {
-        let kind = if matches!(error, SessionError::Forked) { Kind::Reused } else { Kind::Torn };
-        Fault::new(kind, format!("a sync afterwards: {error}"))
-    };
-    loop {
-        let mut moved = false;
-        for from in 0..2 {
-            let to = 1 - from;
-            let (sender, receiver) = (&ends[from].1.db, &ends[to].1.db);
-            loop {
-                let said = sender.endpoint().with(|replica| sessions[from].transmit(replica, now_ms()));
-                let Some(message) = said.map_err(failed)? else { break };
-                let heard =
-                    receiver.endpoint().with(|replica| sessions[to].receive(replica, &message, now_ms()));
-                heard.map_err(failed)?;
-                moved = true;
-            }
-        }
-        if !moved {
-            break;
-        }
-    }
-    for session in &mut sessions {
-        no_repair(session).map_err(|what| Fault::new(Kind::Torn, what))?;
-    }
-    let roots = [ends[0].1.db.root().map_err(corrupt)?, ends[1].1.db.root().map_err(corrupt)?];
-    if !sessions.iter().all(Session::is_settled) || roots[0] != roots[1] {
-        return Err(Fault::new(Kind::Torn, "two databases differ after a sync"));
-    }
-    Ok(())
 }
 
 /// Writes an image where a database is to be opened.

@@ -13,19 +13,32 @@ pub struct Facts {
     pub at: usize,
     pub head: Head,
     pub cursors: BTreeMap<Life, u64>,
+    /// A first sync has begun and not come to its end.
+    pub loading: bool,
     /// The app's own count of its commits.
     pub commits: u64,
     /// From here on it has to survive a power failure.
     pub sure: bool,
 }
 
-/// What a database says of itself: its head, and its cursors.
-pub fn look(db: &Database) -> Result<(Head, BTreeMap<Life, u64>), StoreError> {
-    db.endpoint().with(|replica| {
-        let peers = replica.peers()?;
-        let cursors = peers.into_iter().filter(|peer| peer.cursor > 0).map(|peer| (peer.life, peer.cursor));
-        Ok((replica.head()?, cursors.collect()))
-    })
+/// What a database says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    pub head: Head,
+    pub cursors: BTreeMap<Life, u64>,
+    pub loading: bool,
+}
+
+impl Look {
+    pub fn at(db: &Database) -> Result<Self, StoreError> {
+        db.endpoint().with(|replica| {
+            let peers = replica.peers()?;
+            let cursors =
+                peers.into_iter().filter(|peer| peer.cursor > 0).map(|peer| (peer.life, peer.cursor));
+            let (cursors, loading) = (cursors.collect(), replica.loading()?.is_some());
+            Ok(Self { head: replica.head()?, cursors, loading })
+        })
+    }
 }
 
 /// Own changes that have left a database: whoever has them must never see their names again with other content.

@@ -1,10 +1,11 @@
 //! The disk is full at every write of a workload: each call fails with the typed error, changes nothing, and works once
 //! there is room.
 
+use crate::app::Trouble;
 use crate::campaign::folder;
-use crate::facts::look;
+use crate::facts::Look;
 use crate::record::{self, Lie};
-use crate::world::{Mistake, Trouble, World};
+use crate::world::{Mistake, World};
 
 /// Plays a workload, and each of its steps again and again: with room for no write, for one, for two, until it gets
 /// through. Returns how many writes failed.
@@ -50,7 +51,7 @@ type States = Vec<Option<(u64, rejoin::core::Head)>>;
 fn states(world: &World) -> Result<States, String> {
     let state = |side: &crate::world::Side| {
         let Some(db) = &side.db else { return Ok(None) };
-        let (head, _) = look(db).map_err(|error| error.to_string())?;
+        let Look { head, .. } = Look::at(db).map_err(|error| error.to_string())?;
         Ok(Some((side.history.last().map_or(0, |facts| facts.commits), head)))
     };
     world.sides.iter().map(state).collect()

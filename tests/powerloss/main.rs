@@ -18,11 +18,16 @@
 //! | `vfs.rs`, `record.rs` | what SQLite does, written down |
 //! | `disk.rs` | what can be on a disk after the power failed |
 //! | `world.rs`, `facts.rs` | the databases, what is done with them, and what was promised |
+//! | `talk.rs` | two of them sync, or begin to |
+//! | `app.rs` | how the app opens a database and syncs it |
 //! | `check.rs` | an image against the promises |
+//! | `afterwards.rs` | a database that lost power goes on |
 //! | `campaign.rs` | many images |
 //! | `full.rs` | the disk is full |
 //! | `plants.rs` | faults that have to be found |
 
+mod afterwards;
+mod app;
 mod arguments;
 mod campaign;
 mod check;
@@ -33,6 +38,7 @@ mod plants;
 #[path = "../histories/random.rs"]
 mod random;
 mod record;
+mod talk;
 mod vfs;
 mod world;
 
@@ -58,11 +64,11 @@ fn main() -> ExitCode {
     vfs::install();
     // Those of a check are caught and told with the rest.
     std::panic::set_hook(Box::new(|_| {}));
-    let Arguments { images, seed, workload, of_each, full, plants, json } = arguments;
+    let Arguments { images, seed, workload, of_each, jobs, full, plants, json } = arguments;
     let began = Instant::now();
     let outcome = match workload {
         Some(seed) => campaign::workload(seed, usize::MAX, Plant::default()),
-        None => campaign::run(images, seed, of_each),
+        None => campaign::run(images, seed, of_each, jobs),
     };
     let seconds = began.elapsed().as_secs_f64();
     tell(&outcome);
@@ -86,10 +92,13 @@ fn main() -> ExitCode {
     if json {
         println!("{}", line(&outcome, seconds, points));
     } else {
-        let Outcome { images, synced, staged, .. } = &outcome;
-        println!(
-            "{images} images in {seconds:.1} s, of which {synced} were synced with a peer, {staged} with staged batches"
-        );
+        let Outcome { images, synced, staged, loading, loaded, .. } = &outcome;
+        println!("{images} images in {seconds:.1} s, of which {synced} were synced with a peer");
+        for ([images, synced], what) in
+            [(staged, "with staged batches"), (loading, "in a first sync"), (loaded, "around its end")]
+        {
+            println!("  {images} {what}, of which {synced} were synced");
+        }
         println!("{points} writes met a full disk");
         println!("{} faults", outcome.faults.len());
     }
@@ -110,10 +119,16 @@ fn line(outcome: &Outcome, seconds: f64, points: u64) -> String {
         "images": outcome.images,
         "seconds": (seconds * 10.0).round() / 10.0,
         "synced_afterwards": outcome.synced,
-        "of_which_with_staged": outcome.staged,
+        "with_staged": outcome.staged[0],
+        "with_staged_synced": outcome.staged[1],
+        "in_first_sync": outcome.loading[0],
+        "in_first_sync_synced": outcome.loading[1],
+        "around_its_end": outcome.loaded[0],
+        "around_its_end_synced": outcome.loaded[1],
         "lost_acknowledged": outcome.count(Kind::LostAcknowledged),
         "torn": outcome.count(Kind::Torn),
         "reused": outcome.count(Kind::Reused),
+        "renewed_needlessly": outcome.count(Kind::Renewed),
         "corrupt": outcome.count(Kind::Corrupt),
         "disk_full_points": points,
     })

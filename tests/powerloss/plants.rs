@@ -68,7 +68,44 @@ fn all() -> Vec<Planted> {
             },
             found_as: &[Kind::Corrupt],
         },
+        Planted {
+            name: "batches that wait for their checkpoint are forgotten, and the checkpoint counts",
+            plant: Plant { mistake: Mistake::ForgetsStaged, ..none },
+            found_as: &[Kind::Torn],
+        },
+        Planted {
+            name: "a first sync has come further than its cells",
+            plant: Plant { damage: Some(ahead_of_its_cells), ..none },
+            found_as: &[Kind::Torn],
+        },
+        Planted {
+            name: "a first sync has ended without its checkpoint",
+            plant: Plant { damage: Some(|file| alter(file, FORGET_LOADING)), ..none },
+            found_as: &[Kind::Torn],
+        },
     ]
+}
+
+const FORGET_LOADING: &str = "DELETE FROM rejoin_note WHERE key = CAST('loading' AS BLOB)";
+
+/// Says of a first sync that was cut that all documents of the peer were looked at.
+fn ahead_of_its_cells(file: &Path) {
+    const PROGRESS: &str = "SELECT key, note FROM rejoin_note \
+                            WHERE substr(key, 1, 8) = CAST('loading' || char(0) AS BLOB)";
+    let done = rusqlite::Connection::open(file).and_then(|connection| {
+        let mut select = connection.prepare(PROGRESS)?;
+        let notes = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let notes: Vec<(Vec<u8>, Vec<u8>)> = notes.collect::<Result<_, _>>()?;
+        for (key, mut note) in notes {
+            // The number of the scope, the position, and then what was looked at.
+            let position = note[8..].iter().position(|byte| byte & 0x80 == 0).map_or(0, |last| last + 1);
+            note.truncate(8 + position);
+            note.push(2);
+            connection.execute("UPDATE rejoin_note SET note = ? WHERE key = ?", (note, key))?;
+        }
+        Ok(())
+    });
+    drop(done);
 }
 
 /// Changes a file behind the library's back, if its tables are there.
@@ -79,7 +116,7 @@ fn alter(file: &Path, sql: &str) {
 
 /// Every fault is found within a few workloads. Returns how many were, and those that were not.
 pub fn find_all(seed: u64, images: usize) -> (u64, Vec<&'static str>) {
-    const WORKLOADS: u64 = 12;
+    const WORKLOADS: u64 = 20;
     let (mut found, mut missed) = (0, Vec::new());
     for Planted { name, plant, found_as } in all() {
         let is_found = |seed| found_as.iter().all(|kind| workload(seed, images, plant).count(*kind) > 0);

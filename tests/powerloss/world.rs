@@ -1,22 +1,22 @@
 //! Some databases, and everything that an app does with them, at random from a seed.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use rejoin::core::{Durability, Life, StoreError};
-use rejoin::door::{Applicant, Refusal, Right, Rules};
-use rejoin::protocol::bundle::{ExportError, ImportError};
+use rejoin::core::{Durability, Life};
 use rejoin::protocol::drive::Endpoint as _;
-use rejoin::protocol::{Session, SessionError, SessionEvent};
-use rejoin::sqlite::{BackupError, OpenError, ViewError};
-use rejoin::{
-    Collection, Database, DocumentId, Error, FieldType, For, OpenOptions, ReplicaId, SyncOptions, Value,
-};
+use rejoin::{Database, DocumentId, For, ReplicaId, Value};
 
-use crate::facts::{Books, Facts, Left, OWN, look};
+use crate::app::{Trouble, open, sqlite_trouble, store_trouble, trouble};
+use crate::facts::{Books, Facts, Left, Look, OWN};
 use crate::random::Random;
 use crate::record;
+use crate::talk::Until;
+
+/// Of so many worlds in a hundred the texts are long.
+const BULKY_PERCENT: usize = 50;
+
+/// Databases of a world at most.
+const MOST_SIDES: usize = 5;
 
 /// What is done wrong on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,13 +27,8 @@ pub enum Mistake {
     AcknowledgesEarly,
     /// What should be one transaction is committed as two.
     CommitsHalves,
-}
-
-/// Something that did not go as it should. A full disk is expected by those who fill it.
-#[derive(Debug)]
-pub enum Trouble {
-    Full,
-    Fault(String),
+    /// Batches that wait for their checkpoint are forgotten before it comes.
+    ForgetsStaged,
 }
 
 /// One database and what is known of it.
@@ -54,7 +49,12 @@ pub struct World {
     pub sides: Vec<Side>,
     pub left: Vec<Left>,
     pub mistake: Mistake,
-    random: Random,
+    pub folder: PathBuf,
+    /// The first one is a server.
+    served: bool,
+    /// Much is written at a time, so that most syncs have several messages with changes.
+    bulky: bool,
+    pub random: Random,
     tried_backups: usize,
 }
 
@@ -66,6 +66,7 @@ enum Step {
     Forbidden,
     Sync,
     BrokenSync,
+    Join,
     Bundle,
     Checkpoint,
     Reopen,
@@ -74,20 +75,25 @@ enum Step {
 }
 
 impl World {
-    /// Two or three databases in a folder: peers of equal rights, or two clients that follow a server.
+    /// Two or three databases in a folder, and those that join later: peers of equal rights, or clients that follow a server.
     pub fn new(folder: &Path, seed: u64, mistake: Mistake) -> Self {
         let mut random = Random::new(seed);
         let served = random.chance(35);
         let count = if served || random.chance(30) { 3 } else { 2 };
-        let side = |index: usize| {
-            let name = char::from(b'a' + u8::try_from(index).expect("three at most"));
-            let (follows, guarded) = (served && index > 0, served && index == 0);
-            let path = folder.join(format!("{name}.db"));
-            let (db, history, books, backups) = (None, Vec::new(), Books::default(), Vec::new());
-            Side { name, path, follows, guarded, db, history, books, commits: 0, backups }
-        };
-        let sides = (0..count).map(side).collect();
-        Self { sides, left: Vec::new(), mistake, random, tried_backups: 0 }
+        let bulky = random.chance(BULKY_PERCENT);
+        let (folder, sides, left) = (folder.to_owned(), Vec::new(), Vec::new());
+        let mut world = Self { sides, left, mistake, folder, served, bulky, random, tried_backups: 0 };
+        (0..count).for_each(|_| world.add_side());
+        world
+    }
+
+    fn add_side(&mut self) {
+        let index = self.sides.len();
+        let name = char::from(b'a' + u8::try_from(index).expect("a few"));
+        let (follows, guarded) = (self.served && index > 0, self.served && index == 0);
+        let path = self.folder.join(format!("{name}.db"));
+        let (db, history, books, backups) = (None, Vec::new(), Books::default(), Vec::new());
+        self.sides.push(Side { name, path, follows, guarded, db, history, books, commits: 0, backups });
     }
 
     /// Does the next thing, whatever it is; the same again for the same random numbers.
@@ -100,7 +106,8 @@ impl World {
             (4, Step::Flush),
             (4, Step::Forbidden),
             (12, Step::Sync),
-            (9, Step::BrokenSync),
+            (if self.bulky { 16 } else { 9 }, Step::BrokenSync),
+            (4, Step::Join),
             (5, Step::Bundle),
             (6, Step::Checkpoint),
             (4, Step::Reopen),
@@ -115,11 +122,12 @@ impl World {
             Step::Large => self.commit(side, Durability::Durable, 24),
             Step::Flush => self.flush(side),
             Step::Forbidden => self.forbidden(side),
-            Step::Sync => self.talk(side, None),
+            Step::Sync => self.talk(side, Until::End),
             Step::BrokenSync => {
-                let messages = self.random.below(12);
-                self.talk(side, Some(messages))
+                let until = self.until();
+                self.talk(side, until)
             }
+            Step::Join => self.join(),
             Step::Bundle => self.bundle(side),
             Step::Checkpoint => self.checkpoint(side),
             Step::Reopen => {
@@ -149,28 +157,39 @@ impl World {
         Ok(())
     }
 
-    fn db(&self, side: usize) -> Database {
+    pub fn db(&self, side: usize) -> Database {
         self.sides[side].db.clone().expect("opened at the start of the step")
     }
 
     /// Writes down what a database is now, if that has changed. `sure`: the change was promised to survive.
-    fn note(&mut self, side: usize, sure: bool) -> Result<(), Trouble> {
+    pub fn note(&mut self, side: usize, sure: bool) -> Result<(), Trouble> {
         self.note_at(side, sure, record::now())
     }
 
     fn note_at(&mut self, side: usize, sure: bool, at: usize) -> Result<(), Trouble> {
-        let (head, cursors) = look(&self.db(side)).map_err(store_trouble)?;
+        let Look { head, cursors, loading } = Look::at(&self.db(side)).map_err(store_trouble)?;
         // A part of a first sync is acknowledged to nobody, and comes again if it is lost.
-        let sure = sure && self.db(side).loading().map_err(trouble)?.is_none();
+        let sure = sure && !loading;
         let side = &mut self.sides[side];
         let commits = side.commits;
         if let Some(last) = side.history.last()
-            && (&last.head, &last.cursors, last.commits) == (&head, &cursors, commits)
+            && (&last.head, &last.cursors, last.loading, last.commits) == (&head, &cursors, loading, commits)
         {
             return Ok(());
         }
-        side.history.push(Facts { at, head, cursors, commits, sure });
+        side.history.push(Facts { at, head, cursors, loading, commits, sure });
         Ok(())
+    }
+
+    /// Of the texts of a commit. Most are small; a few are larger than a page, and with them a run has more than one message.
+    fn length(&mut self, documents: usize) -> usize {
+        let percent = if self.bulky { 20 } else { 6 };
+        match (self.bulky, self.random.chance(percent)) {
+            (true, _) if documents > 20 => 6_000 + self.random.below(6_000),
+            (true, true) => 20_000 + self.random.below(20_000),
+            (false, true) => 30_000,
+            _ => self.random.below(60),
+        }
     }
 
     fn commit(&mut self, side: usize, durability: Durability, documents: usize) -> Result<(), Trouble> {
@@ -182,8 +201,7 @@ impl World {
         }
         edits.sort_unstable();
         edits.dedup_by_key(|(collection, id, _)| (*collection, *id));
-        // Most values are small; a few are larger than a page, and with them a run has more than one message.
-        let length = if self.random.chance(6) { 30_000 } else { self.random.below(60) };
+        let length = self.length(documents);
         let text: String = (0..length).map(|_| char::from(b'a' + (self.random.next() % 26) as u8)).collect();
         let shared = self.random.chance(40).then(|| DocumentId::from_u64(self.random.below(4) as u64));
         let halves = match self.mistake {
@@ -251,95 +269,24 @@ impl World {
         (side + 1 + random.below(self.sides.len() - 1)) % self.sides.len()
     }
 
-    /// A sync, which may break off after so many messages.
-    fn talk(&mut self, one: usize, messages: Option<usize>) -> Result<(), Trouble> {
-        let mut random = self.random.clone();
-        let other = self.partner(one, &mut random);
-        self.random = random;
-        // A server does not call.
-        let (caller, called) = if self.sides[one].guarded { (other, one) } else { (one, other) };
-        let mut budget = messages.unwrap_or(usize::MAX);
-        let mut sessions = [
-            session(&self.db(caller), false, self.sides[caller].follows, true).map_err(trouble)?,
-            session(&self.db(called), self.sides[called].guarded, false, false).map_err(trouble)?,
-        ];
-        let sides = [caller, called];
-        loop {
-            let mut moved = false;
-            for from in 0..2 {
-                while let Some(message) = self.transmit(sides[from], &mut sessions[from])? {
-                    if budget == 0 {
-                        return Ok(());
-                    }
-                    budget -= 1;
-                    self.receive(sides[1 - from], &mut sessions[1 - from], &message, sides[from])?;
-                    moved = true;
-                }
-            }
-            if !moved {
-                break;
-            }
+    /// One more device, which first of all syncs; or tries to.
+    fn join(&mut self) -> Result<(), Trouble> {
+        let until = if self.random.chance(70) { self.until() } else { Until::End };
+        if self.sides.len() < MOST_SIDES {
+            self.add_side();
         }
-        if messages.is_none() {
-            let roots = sides.map(|side| self.sides[side].history.last().map(|facts| facts.head.root));
-            if !sessions.iter().all(Session::is_settled) || roots[0] != roots[1] {
-                return Err(Trouble::Fault("two databases differ after a sync".into()));
-            }
-        }
-        Ok(())
-    }
-
-    fn transmit(&mut self, side: usize, session: &mut Session) -> Result<Option<Vec<u8>>, Trouble> {
-        let message = self.db(side).endpoint().with(|replica| session.transmit(replica, now_ms()));
-        let message = message.map_err(session_trouble)?;
-        self.note(side, true)?;
-        Ok(message)
-    }
-
-    fn receive(
-        &mut self,
-        side: usize,
-        session: &mut Session,
-        message: &[u8],
-        from: usize,
-    ) -> Result<(), Trouble> {
-        let received = self.db(side).endpoint().with(|replica| session.receive(replica, message, now_ms()));
-        received.map_err(session_trouble)?;
-        no_repair(session).map_err(Trouble::Fault)?;
-        self.note(side, true)?;
-        self.has_left(side, from)
-    }
-
-    /// What one database has seen of another has left that.
-    fn has_left(&mut self, side: usize, from: usize) -> Result<(), Trouble> {
-        let replica = self.sides[from].history.last().expect("opened").head.replica;
-        let counter = self.db(side).seen().map_err(trouble)?.get(replica);
-        self.left(replica, counter);
-        Ok(())
-    }
-
-    fn left(&mut self, replica: ReplicaId, counter: u64) {
-        let known = self.left.iter().any(|left| left.replica == replica && left.counter >= counter);
-        if !known && counter > 0 {
-            self.left.push(Left { at: record::now(), replica, counter });
-        }
-    }
-
-    /// All that was committed may have left in this moment.
-    fn all_left(&mut self, side: usize) -> Result<(), Trouble> {
-        self.note(side, true)?;
-        let head = &self.sides[side].history.last().expect("opened").head;
-        let (replica, counter) = (head.replica, head.counter);
-        self.left(replica, counter);
-        Ok(())
+        let side = self.sides.len() - 1;
+        self.open(side)?;
+        self.talk(side, until)
     }
 
     fn bundle(&mut self, side: usize) -> Result<(), Trouble> {
         let mut random = self.random.clone();
         let other = self.partner(side, &mut random);
         self.random = random;
-        if self.sides.iter().any(|side| side.guarded) {
-            // Where a server decides there are no bundles.
+        let loads = |side: &Side| side.history.last().is_some_and(|facts| facts.loading);
+        if self.served || loads(&self.sides[side]) {
+            // Where a server decides there are no bundles, and what is half there makes none.
             return self.checkpoint(side);
         }
         let audience = match self.random.below(2) {
@@ -350,7 +297,10 @@ impl World {
         self.db(side).export_changes_to(&mut bundle, &audience).map_err(trouble)?;
         self.all_left(side)?;
         if self.random.chance(80) {
-            self.db(other).import_changes_from(&bundle[..]).map_err(trouble)?;
+            let imported = self.db(other).import_changes_from(&bundle[..]).map_err(trouble)?;
+            if imported.renewed.is_some() {
+                return Err(Trouble::Fault("who imports a bundle takes itself for a copy".into()));
+            }
             self.note(other, true)?;
         }
         Ok(())
@@ -359,12 +309,11 @@ impl World {
     /// By a connection of the app's own.
     fn checkpoint(&mut self, side: usize) -> Result<(), Trouble> {
         let mode = self.random.pick(&["PASSIVE", "FULL", "RESTART", "TRUNCATE"]);
-        let text = |error: rusqlite::Error| match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Trouble::Full,
-            _ => Trouble::Fault(error.to_string()),
-        };
-        let connection = rusqlite::Connection::open(&self.sides[side].path).map_err(text)?;
-        connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).map_err(text)
+        let connection =
+            rusqlite::Connection::open(&self.sides[side].path).map_err(|error| sqlite_trouble(&error))?;
+        connection
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+            .map_err(|error| sqlite_trouble(&error))
     }
 
     fn renew(&mut self, side: usize) -> Result<(), Trouble> {
@@ -383,73 +332,5 @@ impl World {
         let root = self.sides[side].history.last().expect("opened").head.root;
         self.sides[side].backups.push((record::now(), to, root));
         Ok(())
-    }
-}
-
-/// The wall clock, as the commits read it.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).expect("for some more years")
-}
-
-/// Opens a file as the app does.
-pub fn open(path: &Path, follows: bool) -> Result<Database, Error> {
-    let options = OpenOptions::new();
-    let options = if follows { options.follows_server() } else { options };
-    let db = options.open(path)?;
-    for collection in OWN {
-        db.declare(Collection::new(collection).field("writes", FieldType::Counter))?;
-    }
-    db.declare(Collection::new("shared").field("title", FieldType::Detect).field("tags", FieldType::Set))?;
-    Ok(db)
-}
-
-/// One end of a sync.
-pub fn session(db: &Database, guarded: bool, follows: bool, calls: bool) -> Result<Session, Error> {
-    let options = SyncOptions::new();
-    let options = if guarded { options.guard(Arc::new(guard)) } else { options };
-    let session = db.session(&options)?;
-    // Whoever is called does not follow the caller.
-    Ok(if calls && follows { session } else { session.unless_judged() })
-}
-
-#[allow(clippy::unnecessary_wraps)] // the shape of a guard
-fn guard(_: &Applicant<'_>) -> Result<Rules, Refusal> {
-    Ok(Rules::all(Right::ReadWrite).collection("forbidden", Right::Read))
-}
-
-/// Two that hold the same under one context have nothing to repair.
-pub fn no_repair(session: &mut Session) -> Result<(), String> {
-    while let Some(event) = session.poll_event() {
-        if matches!(event, SessionEvent::RootsDiffer { .. }) {
-            return Err("both sides say that they have everything, and hold different state".into());
-        }
-    }
-    Ok(())
-}
-
-pub fn trouble(error: Error) -> Trouble {
-    match error {
-        Error::Store(error)
-        | Error::Open(OpenError::Store(error))
-        | Error::View(ViewError::Store(error))
-        | Error::Backup(BackupError::Store(error))
-        | Error::Export(ExportError::Store(error))
-        | Error::Import(ImportError::Store(error)) => store_trouble(error),
-        error => Trouble::Fault(error.to_string()),
-    }
-}
-
-fn store_trouble(error: StoreError) -> Trouble {
-    match error {
-        StoreError::Full => Trouble::Full,
-        error => Trouble::Fault(error.to_string()),
-    }
-}
-
-fn session_trouble(error: SessionError) -> Trouble {
-    match error {
-        SessionError::Store(error) => store_trouble(error),
-        error => Trouble::Fault(error.to_string()),
     }
 }

@@ -152,7 +152,6 @@ impl<S: Store> Replica<S> {
         let horizon = self.horizon();
         let (peer, cursor) = (checkpoint.peer, checkpoint.cursor);
         let Self { store, collections, limits, events, present, twice, .. } = self;
-        let mut learned = None;
         let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
             if arrival.has_staged || store.staged(checkpoint.peer, 0)?.is_some() {
                 check_session(store, checkpoint.peer, checkpoint.session)?;
@@ -208,18 +207,19 @@ impl<S: Store> Replica<S> {
             }
             let (cells, recalled) = (merge.cells, merge.recalled);
             let rises = cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
-            learned = contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
+            contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
             let event = conclude(store, merge, own, &checkpoint, believe)?;
             store.set_head(&head)?;
-            // What was recalled is more than an echo.
-            let sequence = (head.sequence > before && !recalled).then_some(head.sequence);
-            let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             let loaded_from_others = loaded.is_some_and(|ended| !ended.alone);
+            // What was recalled is more than an echo, and so is what others brought.
+            let is_echo = head.sequence > before && !recalled && !loaded_from_others;
+            let sequence = is_echo.then_some(head.sequence);
+            let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
             let loaded = loaded.map(|ended| ended.at);
             Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
         if !applied.held {
-            contact::has_heard(present.get_mut(&peer), learned, cursor);
+            contact::has_heard(present.get_mut(&peer), cursor);
         }
         if let Some(events) = events {
             events.add(event);

@@ -87,7 +87,8 @@ pub struct Acknowledged {
 /// How the sessions with a peer went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Contact {
-    /// The runs that it was in when something of it was applied last.
+    /// The runs that it was in when something of it was applied last. They go with the cursor, which a bundle and another
+    /// process move too: only the store knows them, whatever an open session was told.
     pub(super) trail: Trail,
     pub(super) durable: bool,
     pub(super) roots: Roots,
@@ -256,23 +257,20 @@ pub(super) fn durably_kept<S: Store>(store: &mut S) -> Result<(u64, u64), StoreE
 }
 
 /// Within the transaction that applies something of a peer, before the cursor moves: remembers in which run it was when the
-/// session began in which that came, however many have begun since; `rises` if the cursor does. Returns what is new of that.
+/// session began in which that came, however many have begun since; `rises` if the cursor does.
 pub(super) fn heard<S: Store>(
     store: &mut S,
     present: Option<&Present>,
     life: Life,
     rises: bool,
     trail: &Trail,
-) -> Result<Option<Trail>, StoreError> {
-    let known = match present {
-        Some(present) => present.contact.clone(),
-        None => Contact::of(store, life)?,
-    };
-    if !known.learns(trail, rises) {
-        return Ok(None);
+) -> Result<(), StoreError> {
+    let noted = Contact::of(store, life)?;
+    if !noted.learns(trail, rises) {
+        return Ok(());
     }
-    Contact { trail: trail.clone(), ..known }.put(store, life)?;
-    Ok(Some(trail.clone()))
+    let contact = present.map_or(noted, |present| present.contact.clone());
+    Contact { trail: trail.clone(), ..contact }.put(store, life)
 }
 
 /// The same for what comes by another way than a session.
@@ -286,11 +284,8 @@ pub(super) fn heard_of<S: Store>(store: &mut S, life: Life, trail: &Trail) -> Re
 }
 
 /// After that transaction.
-pub(super) fn has_heard(present: Option<&mut Present>, learned: Option<Trail>, cursor: u64) {
+pub(super) fn has_heard(present: Option<&mut Present>, cursor: u64) {
     if let Some(present) = present {
-        if let Some(trail) = learned {
-            present.contact.trail = trail;
-        }
         present.contact.sequence = present.contact.sequence.max(cursor);
     }
 }
@@ -343,6 +338,7 @@ impl<S: Store> Replica<S> {
             if store.peer(life)?.is_none() {
                 store.set_peer(&nothing_known(life, replica))?;
             }
+            contact.trail = Contact::of(store, life)?.trail;
             contact.put(store, life)
         })
     }
@@ -402,6 +398,7 @@ impl<S: Store> Replica<S> {
             if let Some(present) = &mut present {
                 // The steps that it is taken past are of the run in which they are told.
                 let contact = &mut present.contact;
+                contact.trail = Contact::of(store, life)?.trail;
                 if cursor > known.cursor && contact.learns(&trail, true) {
                     contact.trail.clone_from(&trail);
                 }

@@ -141,9 +141,11 @@ fn runs_are_learned_from_what_moves_the_cursor_or_is_of_a_later_one() {
         let store = &mut replica.store;
         transact(store, Access::Write, Durability::Visible, |store| {
             let rises = store.peer(Life(2))?.is_none_or(|known| cursor > known.cursor);
-            let learned = heard(store, None, Life(2), rises && cursor > 0, &trail(number))?.is_some();
+            let known = Contact::of(store, Life(2))?.trail;
+            heard(store, None, Life(2), rises && cursor > 0, &trail(number))?;
             store.set_peer(&PeerRecord { cursor, ..nothing_known(Life(2), THERE) })?;
-            Ok::<_, StoreError>((learned, Contact::of(store, Life(2))?.trail.number))
+            let told = Contact::of(store, Life(2))?.trail;
+            Ok::<_, StoreError>((told != known, told.number))
         })
         .unwrap()
     };
@@ -167,4 +169,30 @@ fn runs_are_learned_from_what_moves_the_cursor_or_is_of_a_later_one() {
     assert_eq!(passed(4, 7), (6, 4));
     assert_eq!(passed(3, 7), (6, 4));
     assert_eq!(passed(5, 4), (4, 5), "the cursor is of the run that it moved in");
+}
+
+/// A bundle, or another process over the same file, learns of a run while a session is open that was begun before it.
+#[test]
+fn an_open_session_forgets_no_run_that_came_by_another_way() {
+    let trail = |number: u64| Trail { number, runs: alloc::vec![7; 2] };
+    let mut replica = replica();
+    replica.met(Life(2), 1, meeting(true)).unwrap();
+    acknowledge(&mut replica, 2, 1, 1);
+    let Replica { store, present, .. } = &mut replica;
+    transact(store, Access::Write, Durability::Visible, |store| {
+        super::heard_of(store, Life(2), &trail(5))?;
+        heard(store, present.get(&Life(2)), Life(2), false, &trail(4))
+    })
+    .unwrap();
+    assert_eq!(contact(&mut replica, 2).trail, trail(5), "with a checkpoint of before that");
+    acknowledge(&mut replica, 2, 2, 2);
+    let known = contact(&mut replica, 2);
+    assert_eq!((known.trail, known.own_acked), (trail(5), 2), "with an acknowledgement");
+    transact(&mut replica.store, Access::Write, Durability::Visible, |store| {
+        super::heard_of(store, Life(2), &trail(6))
+    })
+    .unwrap();
+    replica.parted(Life(2), 1, SessionEnd::Closed, 20).unwrap();
+    let known = contact(&mut replica, 2);
+    assert_eq!((known.trail, known.parted_ms), (trail(6), 20), "with the end of the session");
 }

@@ -111,7 +111,7 @@ impl<S: Store> Replica<S> {
     pub fn load(&mut self, part: Part, arrival: &Arrival) -> Result<Option<(Applied, Loading)>, ApplyError> {
         let horizon = self.horizon();
         let Self { store, collections, events, present, twice, .. } = self;
-        let (peer, mut learned) = (part.peer, None);
+        let peer = part.peer;
         let loaded = transact(store, Access::Write, Durability::Visible, |store| {
             check_session(store, part.peer, part.session)?;
             let scope = scope_under(store, arrival.generation)?;
@@ -134,7 +134,7 @@ impl<S: Store> Replica<S> {
                 merge.document(store, &address, before, delta)?;
             }
             check_own(store, &merge, own, twice)?;
-            learned = contact::heard(store, present.get(&peer), peer, true, &arrival.trail)?;
+            contact::heard(store, present.get(&peer), peer, true, &arrival.trail)?;
             let (cells, before, recalled) = (merge.cells, merge.sequence(), merge.recalled);
             state.part(store, &merge, (peer, part.scope, &part.progress))?;
             let event = merge.finish_untold(store, Origin::Peer(part.replica))?;
@@ -144,7 +144,7 @@ impl<S: Store> Replica<S> {
             Ok::<_, ApplyError>(Some((applied, state.loading, event)))
         })?;
         let Some((applied, loading, event)) = loaded else { return Ok(None) };
-        contact::has_heard(present.get_mut(&peer), learned, 0);
+        contact::has_heard(present.get_mut(&peer), 0);
         if let Some(events) = events {
             events.add(event);
         }
