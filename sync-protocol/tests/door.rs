@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 
 use crdt_core::{
-    DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Namespace, Refusal, Replica, ReplicaId,
-    TransactionError,
+    DocumentId, DocumentView, Durability, Head, Life, MemoryStore, Namespace, ReceiveBound, Refusal, Replica,
+    ReplicaId, TransactionError,
 };
 use support::{START_MS, assert_equal, declared, edit, or_under_miri, replica, set, title};
 use sync_protocol::door::{Applicant, Authenticate, Reads, Right, Rules, Terms};
@@ -704,4 +704,57 @@ fn refusals_that_nobody_listens_to_do_not_pile_up_for_ever() {
     assert!(matches!(error, SessionError::TooManyRefusals), "{error}");
     assert_eq!((round, told), (2, Some(EndReason::TooManyRefusals)));
     assert_eq!(hub.list("tasks", None, 1).unwrap().len(), 0);
+}
+
+/// The client's clock was set back in between, and what it writes then has to exceed what is there again. By that clock all
+/// of that is from the future; but it was there before.
+#[test]
+fn what_a_refused_change_replaced_is_shown_again_whatever_the_clock_says() {
+    const BACK_MS: u64 = 600 * 24 * 60 * 60 * 1_000;
+    let (mut hub, mut client) = (replica(1), replica(2));
+    client.keep_time(ReceiveBound { ahead_ms: 60_000 });
+    client.tick(START_MS).unwrap();
+    let rules = Rules::all(Right::ReadWrite).collection("wages", Right::Read);
+    for ms in [10, 20] {
+        edit(&mut hub, 1, ms, |document| {
+            document.map("m").unwrap().set("title", "the hub's").unwrap();
+        });
+    }
+    let (mut at_hub, mut at_client) = sync_both(&mut hub, &rules, &mut client);
+    client
+        .commit(START_MS + 30, Durability::Visible, |tx| {
+            tx.document("tasks", DocumentId::from_u64(1))?.erase()?;
+            tx.document("wages", DocumentId::from_u64(1))?.set("title", "more")?;
+            Ok::<_, TransactionError>(())
+        })
+        .unwrap();
+    let there = |replica: &mut Memory| replica.read("tasks", DocumentId::from_u64(1)).unwrap().exists();
+    assert!(!there(&mut client));
+    client.tick(START_MS - BACK_MS).unwrap();
+    let carry = |hub: &mut Memory, client: &mut Memory, at_hub: &mut Session, at_client: &mut Session| {
+        let mut moved = true;
+        while core::mem::take(&mut moved) {
+            while let Some(message) = at_client.transmit(client, START_MS - BACK_MS).unwrap() {
+                moved = true;
+                at_hub.receive(hub, &message, START_MS).unwrap();
+            }
+            while let Some(message) = at_hub.transmit(hub, START_MS).unwrap() {
+                moved = true;
+                at_client.receive(client, &message, START_MS - BACK_MS).unwrap();
+            }
+        }
+    };
+    carry(&mut hub, &mut client, &mut at_hub, &mut at_client);
+    assert_eq!(client.rejected().unwrap().len(), 1);
+    assert!(there(&mut client) && there(&mut hub), "it was refused");
+    assert_eq!(client.parked_count().unwrap(), 0);
+    client
+        .commit(START_MS - BACK_MS, Durability::Visible, |tx| {
+            tx.document("tasks", DocumentId::from_u64(1))?.delete();
+            Ok::<_, TransactionError>(())
+        })
+        .unwrap();
+    carry(&mut hub, &mut client, &mut at_hub, &mut at_client);
+    assert_equal(&mut hub, &mut client);
+    assert!(!there(&mut client) && !there(&mut hub));
 }

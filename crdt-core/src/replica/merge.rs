@@ -64,6 +64,14 @@ impl<'m> Merge<'m> {
         self.replaced = Some(SmallMap::new());
     }
 
+    /// Parks nothing of what this merges.
+    pub(super) fn admitting<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let horizon = self.horizon.take();
+        let done = work(self);
+        self.horizon = horizon;
+        done
+    }
+
     /// The cells that were replaced.
     pub(super) fn take_replaced(&mut self) -> Replaced {
         self.replaced.take().unwrap_or_default()

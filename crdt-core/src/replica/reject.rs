@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::refusal::{Refusal, Rejected};
 use crate::small_map::{SmallMap, SmallSet};
 use crate::store::{Access, Durability, Life, Note, Store, StoreError};
-use crate::{Dot, ReplicaId};
+use crate::{Change, Dot, ReplicaId};
 
 /// About how much of the documents goes into one note.
 const NOTE_WEIGHT: usize = 64 << 10;
@@ -54,7 +54,7 @@ impl<S: Store> Replica<S> {
                 check_session(store, withdrawal.peer, withdrawal.session)?;
             }
             let mut head = store.head()?;
-            let (before, own) = (head.sequence, head.replica);
+            let (before, own, latest) = (head.sequence, head.replica, head.hlc);
             let last = Dot::new(own, head.counter);
             let mut merge = Merge::new(&mut head, collections, events.is_some(), horizon);
             let mut instead: SmallMap<Address, Document> = SmallMap::new();
@@ -75,7 +75,10 @@ impl<S: Store> Replica<S> {
             collect(&mut instead, withdrawal.documents);
             // The peer has not taken what is restored; it belongs to earlier steps, which the peer has yet to ask for.
             let undone = undo::withdraw(store, &withdrawal.refused)?;
-            collect(&mut instead, undone.restored);
+            let mut restored = undone.restored;
+            for (address, _) in restored.iter() {
+                instead.or_default(address);
+            }
 
             let scope = Subscription::read(store)?.scope;
             let mut kept: SmallMap<Dot, Vec<(Address, Arc<Document>)>> = SmallMap::new();
@@ -100,7 +103,17 @@ impl<S: Store> Replica<S> {
                 }
                 // It may not have been here, or not any more.
                 scoped::written(store, &scope, &address)?;
-                merge.replace(store, &address, state, &dots, delta)?;
+                // What stood there when it was replaced, at the latest by our own clock, was shown: it is shown again, also
+                // where a clock that was set back meanwhile would take it for something from the future.
+                let again = restored.remove(&address).unwrap_or_default();
+                let was_shown = |change: &Change| change.stamp.hlc <= latest;
+                let shown = again.filter(&mut |change| was_shown(change));
+                merge.admitting(|merge| merge.replace(store, &address, state, &dots, shown))?;
+                let delta = delta.merged(again.filter(&mut |change| !was_shown(change)));
+                if !delta.is_empty() {
+                    let state = store.document(&address)?.unwrap_or_default();
+                    merge.document(store, &address, state, delta)?;
+                }
             }
             for (dot, documents) in undone.overwritten {
                 // What a later change has replaced is in no document any more.
