@@ -477,6 +477,25 @@ fn a_bundle_for_a_peer_covers_what_was_loaded_after_its_last_ack() {
     assert_same(&mut third, &mut b);
 }
 
+/// The rest comes on a stick, and there may never be a session again.
+#[test]
+fn a_bundle_ends_a_first_sync_that_was_cut() {
+    let (mut a, mut b, mut third) = (filled(1, 200), replica(2), filled(3, 0));
+    write(&mut third, 9_000, "by the third");
+    Line::new(1).carry(&mut a, &mut b, 10).unwrap();
+    for (from, ends) in [(&mut third, false), (&mut a, true)] {
+        let mut file = Vec::new();
+        bundle::export(from, &bundle::For::Anyone, &mut file, START_MS).unwrap();
+        bundle::import(&mut b, &file[..]).unwrap();
+        assert_eq!(b.loading().unwrap().is_none(), ends);
+    }
+    assert_eq!(b.seen_of(ReplicaId::from_u64(3)).unwrap(), 1, "what was claimed meanwhile is claimed");
+    for one in [&mut a, &mut third] {
+        exchange_in_memory(one, &mut b, START_MS).unwrap();
+        assert_same(one, &mut b);
+    }
+}
+
 #[test]
 fn with_more_rights_a_cut_run_is_not_gone_on_with() {
     let narrow = |_: &Applicant<'_>| Ok(Rules::all(Right::ReadWrite).collection("notes", Right::None));

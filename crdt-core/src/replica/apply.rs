@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::beyond::any_beyond;
 use super::exchange::session_key;
+use super::loading::Found;
 use super::merge::Merge;
 use super::refuse::{self, Verdicts};
 use super::reject::may_be_refused;
@@ -188,7 +189,7 @@ impl<S: Store> Replica<S> {
             }
             let before = merge.sequence();
             let believed = if believe { &checkpoint.context[..] } else { &[] };
-            let loaded = loading::arrived(store, &mut merge, own, peer, believed)?;
+            let first_sync = loading::arrived(store, &mut merge, own, peer, believed)?;
             let mut index = 0;
             while let Some(documents) = staged(store, checkpoint.peer, index, limits)? {
                 merge_all(store, &mut merge, own, &scope, verdicts.admitted(documents))?;
@@ -208,14 +209,17 @@ impl<S: Store> Replica<S> {
             let (cells, recalled) = (merge.cells, merge.recalled);
             let rises = cursor > store.peer(peer)?.map_or(0, |peer| peer.cursor);
             contact::heard(store, present.get(&peer), peer, rises, &arrival.trail)?;
-            let event = conclude(store, merge, own, &checkpoint, believe)?;
+            let loads = first_sync == Found::GoesOn;
+            let event = conclude(store, merge, own, &checkpoint, (believe, loads))?;
             store.set_head(&head)?;
-            let loaded_from_others = loaded.is_some_and(|ended| !ended.alone);
+            let (loaded, loaded_from_others) = match first_sync {
+                Found::Ends { at, alone } => (Some(at), !alone),
+                Found::Nothing | Found::GoesOn => (None, false),
+            };
             // What was recalled is more than an echo, and so is what others brought.
             let is_echo = head.sequence > before && !recalled && !loaded_from_others;
             let sequence = is_echo.then_some(head.sequence);
             let refused = if judgement.is_some() { refuse::last(store, checkpoint.peer)? } else { 0 };
-            let loaded = loaded.map(|ended| ended.at);
             Ok((Applied { sequence, cells, refused, held: false, loaded, loaded_from_others }, event))
         })?;
         if !applied.held {
@@ -232,7 +236,7 @@ impl<S: Store> Replica<S> {
     /// is asked.
     ///
     /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
-    /// None ends a first sync that is under way.
+    /// Such a one ends no first sync that is under way.
     /// `trail` is of the runs of its author when it was written.
     ///
     /// # Errors
@@ -262,13 +266,19 @@ impl<S: Store> Replica<S> {
             let (cells, before) = (merge.cells, merge.sequence());
             // What was once written here comes back: that makes no peer of oneself.
             let event = if checkpoint.peer == life {
-                take_step(store, merge, checkpoint.replica)?
+                let loads = loading::is_under_way(store)?;
+                take_step(store, merge, checkpoint.replica, loads)?
             } else {
-                conclude(store, merge, own, &checkpoint, true)?
-            };
-            if checkpoint.peer != life {
+                let loads = match checkpoint.cursor {
+                    0 => loading::is_under_way(store)?,
+                    _ => {
+                        let (peer, claims) = (checkpoint.peer, &checkpoint.context);
+                        loading::arrived(store, &mut merge, own, peer, claims)? == Found::GoesOn
+                    }
+                };
                 contact::heard_of(store, checkpoint.peer, trail)?;
-            }
+                conclude(store, merge, own, &checkpoint, (true, loads))?
+            };
             store.set_head(&head)?;
             let sequence = (head.sequence > before).then_some(head.sequence);
             Ok::<_, E>((Applied { sequence, cells, ..Applied::default() }, event))
@@ -331,10 +341,9 @@ fn conclude<S: Store>(
     mut merge: Merge<'_>,
     own: Dot,
     checkpoint: &Checkpoint,
-    believe: bool,
+    (believe, loads): (bool, bool),
 ) -> Result<Option<ChangeEvent>, StoreError> {
     let before = merge.sequence();
-    let loads = loading::is_under_way(store)?;
     let mut rose = false;
     let believed = if believe { &checkpoint.context[..] } else { &[] };
     for dot in believed.iter().filter(|dot| dot.replica != own.replica) {
@@ -350,7 +359,7 @@ fn conclude<S: Store>(
     if rose && merge.is_empty() {
         merge.append(store)?;
     }
-    let event = take_step(store, merge, checkpoint.replica)?;
+    let event = take_step(store, merge, checkpoint.replica, loads)?;
     let known = store.peer(checkpoint.peer)?;
     let acked = known.map_or(0, |peer| peer.acked);
     let its_own = checkpoint.context.iter().find(|dot| dot.replica == checkpoint.replica);
@@ -374,11 +383,11 @@ fn take_step<S: Store>(
     store: &mut S,
     mut merge: Merge<'_>,
     from: ReplicaId,
+    loads: bool,
 ) -> Result<Option<ChangeEvent>, StoreError> {
     let replaced = merge.take_replaced();
     let (sequence, origin) = (merge.sequence() + 1, Origin::Peer(from));
-    let untold = loading::is_under_way(store)?;
-    let event = if untold { merge.finish_untold(store, origin)? } else { merge.finish(store, origin)? };
+    let event = if loads { merge.finish_untold(store, origin)? } else { merge.finish(store, origin)? };
     undo::keep(store, sequence, &replaced)?;
     Ok(event)
 }

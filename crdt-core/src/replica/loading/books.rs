@@ -105,13 +105,16 @@ impl State {
     }
 }
 
-/// How a first sync came to its end.
+/// What a checkpoint finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::replica) struct Ended {
-    /// The position of the change order.
-    pub(in crate::replica) at: u64,
-    /// All that it brought came from the peer whose checkpoint it was.
-    pub(in crate::replica) alone: bool,
+pub(in crate::replica) enum Found {
+    /// No first sync is under way.
+    Nothing,
+    /// One is, and goes on.
+    GoesOn,
+    /// One was, and ends here: at this position of the change order, and whether all that it brought came from the peer whose
+    /// checkpoint it is.
+    Ends { at: u64, alone: bool },
 }
 
 /// A checkpoint of a peer is about to be applied, which claims so much: ends the first sync that is under way, if nothing is
@@ -122,13 +125,13 @@ pub(in crate::replica) fn arrived<S: Store>(
     own: Dot,
     peer: Life,
     claims: &[Dot],
-) -> Result<Option<Ended>, StoreError> {
-    let Some(state) = State::of(store)? else { return Ok(None) };
+) -> Result<Found, StoreError> {
+    let Some(state) = State::of(store)? else { return Ok(Found::Nothing) };
     store.set_note(&running(peer), None)?;
     if !store.notes_after(RUNNING, &[], 1)?.is_empty() && !are_claimed(store, own, claims)? {
-        return Ok(None);
+        return Ok(Found::GoesOn);
     }
-    Ok(Some(Ended { at: conclude(store, merge)?, alone: state.source == Source::One(peer) }))
+    Ok(Found::Ends { at: conclude(store, merge)?, alone: state.source == Source::One(peer) })
 }
 
 /// While a first sync is under way, a checkpoint of a peer brought something.

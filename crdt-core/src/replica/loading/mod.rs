@@ -28,8 +28,8 @@ use crate::event::Origin;
 use crate::store::{Access, Durability, Life, Store, StoreError};
 use crate::{Dot, ReplicaId};
 
+pub(super) use books::{Found, arrived, begin_anew, brought, hold, is_under_way, reached};
 use books::{LOADED, State, conclude, is_new, progress};
-pub(super) use books::{arrived, begin_anew, brought, hold, is_under_way, reached};
 pub use progress::{Progress, Scanned};
 
 /// A first sync that has not come to its end.
