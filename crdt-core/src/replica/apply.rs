@@ -269,12 +269,11 @@ impl<S: Store> Replica<S> {
                 let loads = loading::is_under_way(store)?;
                 take_step(store, merge, checkpoint.replica, loads)?
             } else {
-                let loads = match checkpoint.cursor {
-                    0 => loading::is_under_way(store)?,
-                    _ => {
-                        let (peer, claims) = (checkpoint.peer, &checkpoint.context);
-                        loading::arrived(store, &mut merge, own, peer, claims)? == Found::GoesOn
-                    }
+                let claims = &checkpoint.context;
+                let loads = if checkpoint.cursor == 0 {
+                    loading::is_under_way(store)?
+                } else {
+                    loading::arrived(store, &mut merge, own, checkpoint.peer, claims)? == Found::GoesOn
                 };
                 contact::heard_of(store, checkpoint.peer, trail)?;
                 conclude(store, merge, own, &checkpoint, (true, loads))?
