@@ -115,6 +115,20 @@ fn the_number_of_own_transactions_says_nothing_of_what_is_loaded() {
 }
 
 #[test]
+fn a_part_is_waited_for_by_all_who_wrote_it() {
+    let (mut a, mut b, mut c) = (filled(1, 0..3), replica(2), filled(3, 10..12));
+    a.apply(checkpoint(&mut c, &[(3, 2)])).unwrap();
+    load(&mut b, part(&mut a)).unwrap();
+    b.apply(checkpoint(&mut c, &[(3, 2)])).unwrap();
+    assert!(loads(&mut b), "what the first one wrote is claimed by nobody");
+    let mut d = replica(4);
+    b.apply(checkpoint(&mut d, &[(1, 2)])).unwrap();
+    assert!(loads(&mut b), "nor is the last of it");
+    b.apply(checkpoint(&mut d, &[(1, 3)])).unwrap();
+    assert!(!loads(&mut b));
+}
+
+#[test]
 fn what_several_peers_claim_together_ends_a_first_sync() {
     let (mut a, mut b) = (filled(1, 0..3), replica(2));
     let (mut c, mut d) = (filled(3, 10..12), filled(4, 20..21));

@@ -187,3 +187,34 @@ fn what_it_takes_to_take_back_can_be_carried_to_another_store() {
         }
     }
 }
+
+/// A friend's change may be refused when it is brought to the server, long after what stood before it was taken.
+#[test]
+fn what_another_one_replaced_is_kept_until_that_is_taken_too() {
+    let mut replica = replica();
+    commit(&mut replica, 1, "mine", 1);
+    let mut friend = Replica::new(MemoryStore::new(Head::new(
+        Namespace::from_secret("test"),
+        ReplicaId::from_u64(3),
+        Life(3),
+    )));
+    let mine = || crdt_core::VersionVector::new();
+    let before = replica.difference(&mine(), None, 9).unwrap().documents;
+    let checkpoint = |life: u64, documents| crdt_core::Checkpoint {
+        peer: Life(life),
+        replica: ReplicaId::from_u64(life),
+        cursor: 1,
+        context: Vec::new(),
+        documents,
+        scope: 0,
+        session: 0,
+    };
+    friend.apply(checkpoint(1, before)).unwrap();
+    let theirs = commit(&mut friend, 1, "theirs", 2);
+    let after = friend.difference(&mine(), None, 9).unwrap().documents;
+    replica.apply(checkpoint(3, after)).unwrap();
+    assert_eq!(shown(&mut replica, 1), Some(says("theirs", 3)));
+    replica.confirmed(1).unwrap();
+    withdraw(&mut replica, 1, &[theirs]);
+    assert_eq!(shown(&mut replica, 1), Some(says("mine", 1)));
+}
