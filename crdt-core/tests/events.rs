@@ -86,3 +86,24 @@ fn more_documents_than_are_listed_are_told_of() {
         }
     }
 }
+
+#[test]
+fn a_field_with_two_values_is_told_to_be_in_conflict() {
+    let tasks = crdt_core::Collection::new("tasks").field("notes", crdt_core::FieldType::Detect);
+    let (mut a, mut b) = (replica(1), replica(2));
+    b.declare(tasks.clone());
+    a.declare(tasks);
+    let conflicted = |b: &mut Replica<MemoryStore>| {
+        let [event] = &b.take_events()[..] else { panic!("one event") };
+        event.documents[0].fields.iter().map(|field| field.conflicted).collect::<Vec<_>>()
+    };
+    let write = |document: &mut DocumentMut<'_>| {
+        document.set("notes", "one").unwrap();
+        document.set("title", "some").unwrap();
+    };
+    edit(&mut b, 1..2, write);
+    assert_eq!(conflicted(&mut b), [false, false]);
+    edit(&mut a, 1..2, |document| document.set("notes", "another").unwrap());
+    bring(&mut a, &mut b);
+    assert_eq!(conflicted(&mut b), [true]);
+}

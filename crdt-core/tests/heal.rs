@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use crdt_core::{
-    Address, Collection, Document, DocumentId, DocumentMut, DocumentView, Dot, Durability, FieldType, Head,
-    Life, Memory, MemoryStore, Namespace, Position, Refusal, Renewal, Replica, ReplicaId, Spare, Trail,
-    TransactionError, Value, VersionVector, Withdrawal,
+    Address, Checkpoint, Collection, Document, DocumentId, DocumentMut, DocumentView, Dot, Durability,
+    FieldType, Head, Life, Memory, MemoryStore, Namespace, Position, Refusal, Renewal, Replica, ReplicaId,
+    Spare, Trail, TransactionError, Value, VersionVector, Withdrawal,
 };
 
 const OLD: ReplicaId = ReplicaId::from_u64(1);
@@ -94,15 +94,7 @@ fn peers_are_asked_for_everything_again() {
     replica.acknowledged(SERVER.0, SERVER.1, 1).unwrap();
     let documents = Vec::new();
     let (peer, of) = SERVER;
-    let came = crdt_core::Checkpoint {
-        peer,
-        replica: of,
-        cursor: 5,
-        context: vec![],
-        documents,
-        scope: 0,
-        session: 0,
-    };
+    let came = Checkpoint { peer, replica: of, cursor: 5, context: vec![], documents, scope: 0, session: 0 };
     replica.apply(came).unwrap();
     fork(&mut replica);
     edit(&mut replica, title("since"));
@@ -117,22 +109,35 @@ fn peers_are_asked_for_everything_again() {
 #[test]
 fn what_was_removed_since_the_fork_stays_removed_and_can_be_added_again() {
     let apple = || Value::from("apple");
-    let mut replica = replica();
-    edit(&mut replica, |document| document.add_to("tags", apple()).unwrap());
-    let common = state(&mut replica);
-    fork(&mut replica);
-    edit(&mut replica, |document| document.remove_from("tags", apple()).unwrap());
-    heal(&mut replica);
-    let both = beside(common.clone(), &mut replica);
-    assert!(!both.fields().contains("tags", &apple()));
-    for _ in 0..2 {
+    for added_since in [false, true] {
+        let mut replica = replica();
         edit(&mut replica, |document| document.add_to("tags", apple()).unwrap());
-        let both = beside(common.clone(), &mut replica);
-        assert!(both.fields().contains("tags", &apple()));
-        assert!(shown(&mut replica).fields().contains("tags", &apple()));
+        let common = state(&mut replica);
+        fork(&mut replica);
+        if added_since {
+            edit(&mut replica, |document| document.add_to("tags", apple()).unwrap());
+        }
         edit(&mut replica, |document| document.remove_from("tags", apple()).unwrap());
-        assert!(!shown(&mut replica).fields().contains("tags", &apple()));
+        heal(&mut replica);
+        assert!(!beside(common.clone(), &mut replica).fields().contains("tags", &apple()));
+        for _ in 0..2 {
+            edit(&mut replica, |document| document.add_to("tags", apple()).unwrap());
+            assert!(beside(common.clone(), &mut replica).fields().contains("tags", &apple()));
+            assert!(shown(&mut replica).fields().contains("tags", &apple()));
+            edit(&mut replica, |document| document.remove_from("tags", apple()).unwrap());
+            assert!(!shown(&mut replica).fields().contains("tags", &apple()));
+        }
     }
+}
+
+fn others_votes() -> Checkpoint {
+    let id = ReplicaId::from_u64(3);
+    let mut other = Replica::new(MemoryStore::new(Head::new(Namespace::from_secret("test"), id, Life(3))));
+    for _ in 0..20 {
+        edit(&mut other, |document| document.increment("votes", 100).unwrap());
+    }
+    let documents = state(&mut other);
+    Checkpoint { peer: Life(3), replica: id, cursor: 20, context: vec![], documents, scope: 0, session: 0 }
 }
 
 #[test]
@@ -140,6 +145,8 @@ fn what_was_counted_before_and_after_a_reset_is_the_same() {
     for (common, since) in [(&[5, 7][..], &[3][..]), (&[5], &[]), (&[], &[4, 2])] {
         let mut replica = replica();
         edit(&mut replica, title("counts"));
+        // Another one's, with more transactions than there are here.
+        replica.apply(others_votes()).unwrap();
         let count = |replica: &mut Replica<MemoryStore>, steps: &[i64]| {
             for step in steps {
                 edit(replica, |document| document.increment("votes", *step).unwrap());
@@ -163,8 +170,9 @@ fn what_was_counted_before_and_after_a_reset_is_the_same() {
 fn what_was_issued_again_can_still_be_taken_back() {
     let mut replica = replica();
     replica.follow().unwrap();
-    edit(&mut replica, title("first"));
-    edit(&mut replica, title("common"));
+    for text in ["first", "second", "common"] {
+        edit(&mut replica, title(text));
+    }
     fork(&mut replica);
     edit(&mut replica, title("since"));
     edit(&mut replica, title("refused"));

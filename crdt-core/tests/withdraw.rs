@@ -218,3 +218,20 @@ fn what_another_one_replaced_is_kept_until_that_is_taken_too() {
     withdraw(&mut replica, 1, &[theirs]);
     assert_eq!(shown(&mut replica, 1), Some(says("mine", 1)));
 }
+
+#[test]
+fn what_is_taken_back_is_counted_and_told() {
+    let mut replica = replica();
+    let refused = commit(&mut replica, 1, "refused", 1);
+    replica.collect_events(true);
+    let address = crdt_core::Address::new("tasks", DocumentId::from_u64(1));
+    let refused = BTreeMap::from([(refused, Refusal::new(403, "no"))]);
+    let documents = vec![(address, crdt_core::Document::new())];
+    let withdrawal = Withdrawal { peer: Life(9), session: 0, replica: SERVER, refused, documents };
+    assert_eq!(replica.withdraw(withdrawal).unwrap().cells, 3, "presence, title, votes");
+    let [event] = &replica.take_events()[..] else { panic!("one event") };
+    let [change] = &event.documents[..] else { panic!("one document") };
+    assert_eq!(change.kind, crdt_core::ChangeKind::Disappeared);
+    let fields: Vec<_> = change.fields.iter().map(|field| &*field.path[0]).collect();
+    assert_eq!(fields, ["title", "votes"]);
+}
