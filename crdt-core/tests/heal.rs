@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use crdt_core::{
-    Address, Checkpoint, Collection, Document, DocumentId, DocumentMut, DocumentView, Dot, Durability,
-    FieldType, Head, Life, Memory, MemoryStore, Namespace, Position, Refusal, Renewal, Replica, ReplicaId,
-    Spare, Trail, TransactionError, Value, VersionVector, Withdrawal,
+    Acknowledged, Address, Checkpoint, Collection, Document, DocumentId, DocumentMut, DocumentView, Dot,
+    Durability, FieldType, Head, Life, Meeting, Memory, MemoryStore, Namespace, Position, Refusal, Renewal,
+    Replica, ReplicaId, Spare, Trail, TransactionError, Value, VersionVector, Withdrawal,
 };
 
 const OLD: ReplicaId = ReplicaId::from_u64(1);
@@ -205,5 +205,25 @@ fn a_new_identity_has_seen_what_was_written_under_the_old_one() {
             "to whoever had all that was written"
         );
         assert!(replica.peers().unwrap().iter().all(|peer| peer.acked == 0));
+    }
+}
+
+/// What is known to be kept elsewhere is common, unless the peer that has gone another way never heard of as much.
+#[test]
+fn what_a_durable_peer_has_is_not_issued_again() {
+    for (claimed, reissued) in [(0, 2), (3, 6), (4, 2), (5, 2)] {
+        let mut replica = replica();
+        for n in 0..6 {
+            edit(&mut replica, title(&n.to_string()));
+        }
+        let (peer, of) = SERVER;
+        let meeting = Meeting { replica: of, durable: true, offset_ms: 0, sequence: 0, now_ms: 1_000 };
+        replica.met(peer, 1, meeting).unwrap();
+        let acknowledged = Acknowledged { sequence: 4, own: 4, ..Acknowledged::default() };
+        assert!(replica.acknowledged_at(peer, of, acknowledged).unwrap());
+        let memory = Memory { trail: Trail { number: 1, runs: vec![7] }, claimed, cursor: 0 };
+        let fork = replica.fork(&memory, 7).unwrap().expect("more than there is");
+        replica.heal(fork, Spare { replica: NEW, life: Life(2) }, 1_000).unwrap();
+        assert_eq!(replica.head().unwrap().counter, reissued, "claimed {claimed}");
     }
 }
