@@ -235,3 +235,70 @@ fn what_is_taken_back_is_counted_and_told() {
     let fields: Vec<_> = change.fields.iter().map(|field| &*field.path[0]).collect();
     assert_eq!(fields, ["title", "votes"]);
 }
+
+fn apply(replica: &mut Replica<MemoryStore>, life: u64, context: Vec<Dot>, from: &mut Replica<MemoryStore>) {
+    let documents = from.difference(&crdt_core::VersionVector::new(), None, 9).unwrap().documents;
+    let (peer, of, cursor) = (Life(life), ReplicaId::from_u64(life), from.head().unwrap().sequence);
+    let came = crdt_core::Checkpoint { peer, replica: of, cursor, context, documents, scope: 0, session: 0 };
+    replica.apply(came).unwrap();
+}
+
+fn other(number: u64) -> Replica<MemoryStore> {
+    let head = Head::new(Namespace::from_secret("test"), ReplicaId::from_u64(number), Life(number));
+    Replica::new(MemoryStore::new(head))
+}
+
+/// To say that all of a replica was seen would keep from others what was taken out.
+#[test]
+fn of_whom_a_change_was_taken_out_nothing_is_claimed_any_more() {
+    let (mut replica, mut friend) = (replica(), other(3));
+    let theirs = commit(&mut friend, 1, "theirs", 1);
+    let seen = [3, 4].map(|id| Dot::new(ReplicaId::from_u64(id), 1));
+    apply(&mut replica, 3, seen.to_vec(), &mut friend);
+    let claims = |replica: &mut Replica<MemoryStore>| {
+        let window = replica.window(crdt_core::Position::default(), 9).unwrap();
+        let of = [3, 4].map(|id| replica.seen_of(ReplicaId::from_u64(id)).unwrap());
+        let all = replica.seen().unwrap();
+        assert_eq!(seen.map(|dot| all.contains(dot)), of.map(|last| last > 0));
+        (of, window.context)
+    };
+    assert_eq!(claims(&mut replica), ([1, 1], seen.to_vec()));
+    // An own one says nothing of others.
+    let mine = commit(&mut replica, 2, "mine", 1);
+    withdraw(&mut replica, 2, &[mine]);
+    assert_eq!(claims(&mut replica), ([1, 1], seen.to_vec()));
+    withdraw(&mut replica, 1, &[theirs]);
+    assert_eq!(claims(&mut replica), ([0, 1], vec![seen[1]]));
+}
+
+/// More than goes into one note, of one change and of one document.
+#[test]
+fn large_values_can_be_taken_back_and_stand_again() {
+    let mut replica = replica();
+    let write = |replica: &mut Replica<MemoryStore>, text: &str| {
+        let done = replica.commit(1_000, Durability::Visible, |tx| {
+            for id in 1..=3 {
+                let mut document = tx.document("tasks", DocumentId::from_u64(id))?;
+                for field in ["a", "b", "c"] {
+                    document.set(field, text.repeat(30_000))?;
+                }
+            }
+            Ok::<_, TransactionError>(())
+        });
+        done.unwrap().dot.unwrap()
+    };
+    write(&mut replica, "1");
+    let refused = write(&mut replica, "2");
+    let notes = crdt_core::Store::notes_after(replica.store_mut(), b"undo", &[], 100).unwrap();
+    assert!(notes.len() > 1 && notes.iter().all(|(_, note)| note.len() < 128 << 10), "{}", notes.len());
+    withdraw(&mut replica, 1, &[refused]);
+    for id in 1..=3 {
+        let view = replica.read("tasks", DocumentId::from_u64(id)).unwrap();
+        for field in ["a", "b", "c"] {
+            assert!(view.get(field).unwrap().unwrap().as_str().unwrap().starts_with('1'), "{id} {field}");
+        }
+    }
+    let [rejected] = &replica.rejected().unwrap()[..] else { panic!("one change") };
+    let cells: Vec<_> = rejected.documents.iter().map(|(_, document)| document.cell_count()).collect();
+    assert_eq!(cells.len(), 3, "each document once: {cells:?}");
+}
