@@ -203,3 +203,29 @@ fn whatever_a_field_holds_is_removed() {
         assert_eq!(replica.head().unwrap().counter, counter, "kind {kind}: it was gone already");
     }
 }
+
+/// For privacy: not a deletion alone, which keeps what it hides. An element of a set is the name of its mark, and stays.
+#[test]
+fn the_values_of_what_is_erased_are_in_no_state_any_more() {
+    let mut replica = replica(1, Some(FieldType::Detect));
+    edit(&mut replica, |document| {
+        document.set("field", "a secret").unwrap();
+        document.set("free", "another secret").unwrap();
+        document.add_to("tags", "a secret tag").unwrap();
+        document.increment("votes", 5).unwrap();
+        document.map("inner").unwrap().set("title", "a secret within").unwrap();
+    });
+    let held = |replica: &mut Replica<MemoryStore>| {
+        let bytes = replica.canonical_bytes().unwrap();
+        bytes.windows(6).filter(|part| part == b"secret").count()
+    };
+    assert_eq!(held(&mut replica), 4);
+    edit(&mut replica, |document| document.delete());
+    assert_eq!(held(&mut replica), 4, "deleted is hidden");
+    edit(&mut replica, |document| document.erase().unwrap());
+    assert_eq!(held(&mut replica), 1, "the element");
+    // What comes back then comes back alone.
+    edit(&mut replica, |document| document.set("other", 1).unwrap());
+    let Some(Value::Object(fields)) = shown(&mut replica).to_value() else { panic!("it is there again") };
+    assert_eq!(fields.keys().collect::<Vec<_>>(), ["other"]);
+}
