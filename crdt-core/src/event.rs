@@ -125,6 +125,7 @@ mod tests {
             let taken = events.take();
             let listed: usize = taken.iter().map(|event| event.documents.len()).sum();
             assert!(taken.len() <= Events::WAITING && listed <= Events::LISTED);
+            assert_eq!(taken.len(), Events::WAITING.min(Events::LISTED / documents), "all that fit");
             let last = taken.last().expect("some");
             assert!(last.and_more && last.sequence == last_sequence);
             assert!(taken[..taken.len() - 1].iter().all(|event| !event.and_more));
