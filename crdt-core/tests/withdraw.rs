@@ -302,3 +302,52 @@ fn large_values_can_be_taken_back_and_stand_again() {
     let cells: Vec<_> = rejected.documents.iter().map(|(_, document)| document.cell_count()).collect();
     assert_eq!(cells.len(), 3, "each document once: {cells:?}");
 }
+
+/// Its documents may come on different ways, and be refused one after the other.
+#[test]
+fn what_comes_of_a_refused_change_later_is_kept_with_the_rest() {
+    let (mut replica, mut friend) = (replica(), other(3));
+    let both = friend.commit(1_000, Durability::Visible, |tx| {
+        tx.document("tasks", DocumentId::from_u64(1))?.set("title", "one")?;
+        tx.document("tasks", DocumentId::from_u64(2))?.set("title", "two")?;
+        Ok::<_, TransactionError>(())
+    });
+    let dot = both.unwrap().dot.unwrap();
+    let mut halves = friend.difference(&crdt_core::VersionVector::new(), None, 9).unwrap().documents;
+    for (id, cursor) in [(2, 1), (1, 2)] {
+        let documents = vec![halves.pop().unwrap()];
+        let (peer, of, context) = (Life(3), ReplicaId::from_u64(3), Vec::new());
+        let came =
+            crdt_core::Checkpoint { peer, replica: of, cursor, context, documents, scope: 0, session: 0 };
+        replica.apply(came).unwrap();
+        withdraw(&mut replica, id, &[dot]);
+    }
+    withdraw(&mut replica, 1, &[dot]);
+    let [rejected] = &replica.rejected().unwrap()[..] else { panic!("one change") };
+    assert_eq!(rejected.documents.len(), 2);
+    assert!(rejected.documents.iter().all(|(_, document)| document.cell_count() > 0));
+}
+
+/// A refusal with more than fits a message: what is put aside before it is part of it, and gone after.
+#[test]
+fn what_was_put_aside_goes_with_a_refusal() {
+    let mut replica = replica();
+    let refused = commit(&mut replica, 1, "refused", 1);
+    let mut server = other(9);
+    commit(&mut server, 1, "the server's", 7);
+    let mut batch = Vec::new();
+    let documents = server.difference(&crdt_core::VersionVector::new(), None, 9).unwrap().documents;
+    let borrowed = documents.iter().map(|(address, document)| (address, document));
+    crdt_core::codec::encode_batch(&mut batch, &mut crdt_core::codec::Dictionary::new(), borrowed);
+    replica.stage(Life(9), 0, &batch).unwrap();
+    let refused = BTreeMap::from([(refused, Refusal::new(403, "no"))]);
+    for (sequence, votes) in [(Some(2), 7), (None, 7)] {
+        let documents = Vec::new();
+        let withdrawal =
+            Withdrawal { peer: Life(9), session: 0, replica: SERVER, refused: refused.clone(), documents };
+        assert_eq!(replica.withdraw(withdrawal).unwrap().sequence, sequence);
+        assert_eq!(shown(&mut replica, 1), Some(says("the server's", votes)));
+        let left = crdt_core::Store::staged(replica.store_mut(), Life(9), 0).unwrap();
+        assert!(left.is_none());
+    }
+}
