@@ -351,3 +351,23 @@ fn what_was_put_aside_goes_with_a_refusal() {
         assert!(left.is_none());
     }
 }
+
+#[test]
+fn each_of_several_changes_that_came_at_once_can_be_taken_back() {
+    let (mut replica, mut friend) = (replica(), other(3));
+    for id in [1, 2] {
+        commit(&mut replica, id, &format!("mine {id}"), 1);
+    }
+    apply(&mut friend, 1, Vec::new(), &mut replica);
+    let theirs = [1, 2].map(|id| commit(&mut friend, id, "theirs", 1));
+    apply(&mut replica, 3, Vec::new(), &mut friend);
+    // So can they where somebody goes on from this state.
+    let (notes, mut next) = (replica.carried().unwrap(), other(4));
+    assert!(notes.len() > 1);
+    next.carry(&notes).unwrap();
+    assert_eq!(next.carried().unwrap().len(), notes.len());
+    for id in [1, 2] {
+        withdraw(&mut replica, id, &theirs);
+        assert_eq!(shown(&mut replica, id), Some(says(&format!("mine {id}"), 1)));
+    }
+}
