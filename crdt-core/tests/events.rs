@@ -32,7 +32,9 @@ fn bring(from: &mut Replica<MemoryStore>, to: &mut Replica<MemoryStore>) {
 }
 
 /// What happened to each document, and the paths of its fields.
-fn told(replica: &mut Replica<MemoryStore>) -> Vec<(Origin, Vec<(ChangeKind, Vec<String>)>)> {
+type Documents = Vec<(ChangeKind, Vec<String>)>;
+
+fn told(replica: &mut Replica<MemoryStore>) -> Vec<(Origin, Documents)> {
     let events = replica.take_events().into_iter().map(|event| {
         assert!(!event.and_more);
         let documents = event.documents.into_iter().map(|change| {
@@ -67,7 +69,9 @@ fn the_fields_that_were_written_are_told_and_nothing_else() {
     bring(&mut a, &mut b);
     let of_title = vec![(ChangeKind::Updated, vec!["title".to_owned()])];
     assert_eq!(told(&mut b), [(from_a, of_title)]);
-    edit(&mut a, 1..2, |document| document.delete());
+    edit(&mut a, 1..2, |document| {
+        document.delete();
+    });
     bring(&mut a, &mut b);
     let [(_, documents)] = &told(&mut b)[..] else { panic!("one event") };
     assert_eq!(documents[0].0, ChangeKind::Disappeared);

@@ -60,9 +60,10 @@ fn all_types() -> [FieldType; 10] {
     ]
 }
 
+type Write = fn(&mut DocumentMut<'_>) -> Result<(), EditError>;
+
 #[test]
 fn what_was_written_with_another_type_is_kept_and_told() {
-    type Write = fn(&mut DocumentMut<'_>) -> Result<(), EditError>;
     // What is written, what takes it away again, and the types that are of that kind.
     let kinds: [(Write, Write, &[&str]); 5] = [
         (|d| d.set("field", 1), |_| Ok(()), &["lww", "detect", "manual", "custom"]),
@@ -128,15 +129,12 @@ fn concurrent_values_are_shown_as_the_type_says() {
         assert_eq!(matches!(view.fields().read("field"), Reading::Conflict(_)), shows.is_err(), "{name}");
         let Some(Value::Object(fields)) = view.to_value() else { panic!("{name}: a document is an object") };
         assert_eq!(fields.len(), 2, "{name}");
-        match shows {
-            Ok(value) => assert_eq!(fields.get("field"), value.as_ref(), "{name}"),
-            Err(_) => {
-                let both = ["a long one", "short"].map(Value::from);
-                let Some(Value::Object(shown)) = fields.get("field") else {
-                    panic!("an object in its place")
-                };
-                assert_eq!(shown.get("$conflict"), Some(&Value::Array(both.into())));
-            }
+        if let Ok(value) = shows {
+            assert_eq!(fields.get("field"), value.as_ref(), "{name}");
+        } else {
+            let both = ["a long one", "short"].map(Value::from);
+            let Some(Value::Object(shown)) = fields.get("field") else { panic!("an object in its place") };
+            assert_eq!(shown.get("$conflict"), Some(&Value::Array(both.into())));
         }
         // Whoever writes again has seen both. Only where there is nothing to see that is to be said.
         edit(&mut replica, |document| {
@@ -181,7 +179,7 @@ fn what_only_grows_is_not_counted_down_or_taken_from() {
 /// Each kind alone: what is removed is gone, and removing what is not there writes nothing.
 #[test]
 fn whatever_a_field_holds_is_removed() {
-    let writes: [fn(&mut DocumentMut<'_>) -> Result<(), EditError>; 5] = [
+    let writes: [Write; 5] = [
         |d| d.set("field", 1),
         |d| d.increment("field", 2),
         |d| d.add_to("field", 1),
@@ -220,7 +218,9 @@ fn the_values_of_what_is_erased_are_in_no_state_any_more() {
         bytes.windows(6).filter(|part| part == b"secret").count()
     };
     assert_eq!(held(&mut replica), 4);
-    edit(&mut replica, |document| document.delete());
+    edit(&mut replica, |document| {
+        document.delete();
+    });
     assert_eq!(held(&mut replica), 4, "deleted is hidden");
     edit(&mut replica, |document| document.erase().unwrap());
     assert_eq!(held(&mut replica), 1, "the element");

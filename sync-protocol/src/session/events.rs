@@ -121,9 +121,10 @@ mod tests {
             SessionEvent::Refusing { last: 5 },
         ];
         let others = MAX_EVENTS - first.len();
-        first.into_iter().for_each(|event| events.push_back(event));
-        (0..others).for_each(|_| events.push_back(SessionEvent::Sending(crate::Way::Full)));
-        last.into_iter().for_each(|event| events.push_back(event));
+        let between = core::iter::repeat_n(SessionEvent::Sending(crate::Way::Full), others);
+        for event in first.into_iter().chain(between).chain(last) {
+            events.push_back(event);
+        }
         assert_eq!(core::array::from_fn(|_| events.pop_front().unwrap()), sums);
         (0..others).for_each(|_| assert!(matches!(events.pop_front(), Some(SessionEvent::Sending(_)))));
         assert_eq!(events.pop_front(), None, "nothing was missed");
