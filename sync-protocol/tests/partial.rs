@@ -475,3 +475,17 @@ fn a_bundle_of_a_part_claims_nothing() {
     meet(&mut a, &mut c, (3, 4));
     assert_eq!(c.list("tasks", None, 100).unwrap().len(), 10);
 }
+
+/// What the sender loaded is not in its change order, so the order alone does not fill a wider scope.
+#[test]
+fn a_wider_scope_is_filled_by_one_that_has_loaded() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut c, id, id, "title", "by c"));
+    meet(&mut c, &mut a, (1, 2));
+    set(&mut a, 11, 11, "title", "by a");
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+}
