@@ -116,20 +116,21 @@ mod tests {
 
     #[test]
     fn who_does_not_take_events_hears_that_there_were_more() {
-        let last_of_all = or_under_miri(5_000, Events::WAITING as u64 + 10);
-        for documents in [1, ChangeEvent::LISTED].into_iter().take(or_under_miri(2, 1)) {
+        // The first has more events than wait, the second more documents than all of them list.
+        for (documents, last_sequence) in [(1, or_under_miri(5_000, 1_100)), (ChangeEvent::LISTED, 6)] {
             let mut events = Events::default();
-            for sequence in 1..=last_of_all {
+            for sequence in 1..=last_sequence {
                 events.add(Some(event(sequence, documents)));
             }
             let taken = events.take();
             let listed: usize = taken.iter().map(|event| event.documents.len()).sum();
             assert!(taken.len() <= Events::WAITING && listed <= Events::LISTED);
+            assert_eq!(taken.len(), Events::WAITING.min(Events::LISTED / documents), "all that fit");
             let last = taken.last().expect("some");
-            assert!(last.and_more && last.sequence == last_of_all);
+            assert!(last.and_more && last.sequence == last_sequence);
             assert!(taken[..taken.len() - 1].iter().all(|event| !event.and_more));
-            events.add(Some(event(last_of_all + 1, 1)));
-            assert_eq!(events.take(), [event(last_of_all + 1, 1)], "there is room again");
+            events.add(Some(event(9_000, 1)));
+            assert_eq!(events.take(), [event(9_000, 1)], "there is room again");
         }
     }
 }

@@ -194,3 +194,20 @@ fn an_address_has_a_fingerprint_of_its_own() {
     assert_eq!(of(&address()), Fingerprint(hasher.finish128().as_u128()));
     assert_ne!(of(&address()), of(&Address::new("tasks", DocumentId::from_u64(8))));
 }
+
+/// Two replicas of different versions have to come to the same, so it is said here, not only compared with itself.
+#[test]
+fn a_value_stands_for_itself_when_it_is_short_and_for_its_hash_when_it_is_long() {
+    use crdt_core::{Payload, Value, codec::put_payload};
+    use sha2::{Digest as _, Sha256};
+    for len in 0..40 {
+        let payload = Payload::Present(Value::from("x".repeat(len)));
+        let mut bytes = Vec::new();
+        put_payload(&mut bytes, &payload);
+        let short = [&[0][..], &bytes].concat();
+        let long = [&[1][..], &Sha256::digest(&bytes)].concat();
+        let mut digest = b"after something".to_vec();
+        payload.put_digest(&mut digest);
+        assert_eq!(&digest[15..], if bytes.len() <= 32 { &short } else { &long }, "{} bytes", bytes.len());
+    }
+}

@@ -31,7 +31,7 @@ use decoders::encode;
 use hostile::START_MS;
 use input::Input;
 use sync_protocol::drive::exchange_in_memory;
-use sync_protocol::{Config, Session};
+use sync_protocol::{Config, Session, SessionEvent};
 use wire::{Said, Seal, by, kind};
 
 const OUR_NONCE: u64 = 77;
@@ -83,6 +83,15 @@ impl Talk {
         let message = self.seal.close(body);
         self.at_victim.receive(&mut self.victim, &message, START_MS).unwrap();
         self.hear();
+    }
+
+    /// Something that has no place here: an error, and nothing has changed.
+    fn say_in_vain(&mut self, body: &[u8]) {
+        let before = self.victim.canonical_bytes().unwrap();
+        let message = self.seal.close(body);
+        let taken = self.at_victim.receive(&mut self.victim, &message, START_MS);
+        assert!(taken.is_err(), "{body:x?} was taken");
+        assert_eq!(self.victim.canonical_bytes().unwrap(), before, "{body:x?}");
     }
 
     fn hear(&mut self) {
@@ -299,4 +308,49 @@ fn what_is_from_the_future_is_parked() {
     assert_eq!(talk.victim.parked_count().unwrap(), 1);
     assert!(!talk.victim.read("tasks", DocumentId::from_u64(2)).unwrap().exists());
     assert_eq!(talk.victim.head().unwrap().root, peer.head().unwrap().root);
+}
+
+/// Whoever knows the key can say anything at any time. Nobody falls over it, or believes it.
+#[test]
+fn what_has_no_place_in_a_session_is_refused() {
+    let mut peer = replica(2);
+    let hello = wire::hello(&namespace(), &said(&mut peer), OUR_NONCE, START_MS, true);
+    let proof = wire::proof(&namespace(), &hello, &hello, 0);
+    let token = [&[kind::TOKEN][..], b"let me in"].concat();
+    for body in [
+        &hello[..],
+        &proof,
+        &token,
+        &wire::welcome(true, 0, 0),
+        &wire::refused(1, &[Dot::new(ReplicaId::from_u64(1), 1)], &[]),
+        &wire::numbered(kind::HEARD, 1),
+        &wire::ack(9, 0, None, 0),
+        &[99],
+    ] {
+        let mut victim = replica(1);
+        write(&mut victim, 1, START_MS);
+        let mut talk = Talk::with(victim, &mut peer, 1);
+        talk.say_in_vain(body);
+        let mut talk = Talk::with(talk.victim, &mut peer, 1);
+        talk.say(&want(by::CURSOR));
+        talk.say_in_vain(body);
+        if body[0] != kind::ACK {
+            talk.say_in_vain(&want(by::CURSOR));
+        }
+    }
+}
+
+#[test]
+fn an_acknowledgement_is_news_once() {
+    let mut victim = replica(1);
+    write(&mut victim, 1, START_MS);
+    let mut talk = Talk::with(victim, &mut replica(2), 1);
+    talk.say(&want(by::CURSOR));
+    let all = talk.victim.head().unwrap().sequence;
+    for news in [1, 0] {
+        talk.say(&wire::ack(all, 0, None, 0));
+        let events = std::iter::from_fn(|| talk.at_victim.poll_event());
+        let told = events.filter(|event| matches!(event, SessionEvent::Acknowledged { .. })).count();
+        assert_eq!(told, news);
+    }
 }

@@ -457,3 +457,35 @@ fn what_a_partial_server_acknowledged_can_still_be_taken_back() {
     let rejected: Vec<u64> = follower.rejected().unwrap().iter().map(|one| one.dot.counter).collect();
     assert_eq!(rejected, [1, 2], "both are kept");
 }
+
+/// What it has seen was seen of its part, and whoever imports the file may want all.
+#[test]
+fn a_bundle_of_a_part_claims_nothing() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (1, 2));
+    set(&mut b, 2, 20, "title", "by b");
+    assert_eq!(b.seen_of(ReplicaId::from_u64(1)).unwrap(), 10);
+    let mut file = Vec::new();
+    sync_protocol::bundle::export(&mut b, &sync_protocol::bundle::For::Anyone, &mut file, START_MS).unwrap();
+    sync_protocol::bundle::import(&mut c, &file[..]).unwrap();
+    assert_eq!(c.list("tasks", None, 100).unwrap().len(), 5);
+    assert_eq!([1, 2].map(|id| c.seen_of(ReplicaId::from_u64(id)).unwrap()), [0, 0]);
+    meet(&mut a, &mut c, (3, 4));
+    assert_eq!(c.list("tasks", None, 100).unwrap().len(), 10);
+}
+
+/// What the sender loaded is not in its change order, so the order alone does not fill a wider scope.
+#[test]
+fn a_wider_scope_is_filled_by_one_that_has_loaded() {
+    let (mut a, mut b, mut c) = (running(1), running(2), running(3));
+    (0..10).for_each(|id| set(&mut c, id, id, "title", "by c"));
+    meet(&mut c, &mut a, (1, 2));
+    set(&mut a, 11, 11, "title", "by a");
+    b.subscribe(even()).unwrap();
+    meet(&mut a, &mut b, (3, 4));
+    b.subscribe(Scope::everything()).unwrap();
+    meet(&mut a, &mut b, (5, 6));
+    assert_equal(&mut a, &mut b);
+}

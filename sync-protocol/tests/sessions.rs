@@ -515,3 +515,26 @@ fn conflicts_arrive_on_both_sides() {
         assert_eq!(values, ["here", "there"]);
     }
 }
+
+/// A commit that only became visible may be lost with the power, and its dot be used again: before it is told of, it is
+/// durable, and noted as told.
+#[test]
+fn what_leaves_is_durable_before_it_does() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    let offered = |replica: &mut Replica<MemoryStore>| {
+        let head = replica.head().unwrap();
+        (head.offered, head.counter)
+    };
+    set(&mut a, 1, 1, "title", "before");
+    assert_eq!(offered(&mut a), (0, 1));
+    let (mut at_a, mut at_b) = exchange_in_memory(&mut a, &mut b, START_MS).unwrap();
+    assert_eq!(offered(&mut a), (1, 1));
+    for (text, counter) in [("live", 2), ("again", 3)] {
+        set(&mut a, 1, counter, "title", text);
+        pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+        assert_eq!(offered(&mut a), (counter, counter), "{text}");
+    }
+    set(&mut a, 1, 9, "title", "in the next session");
+    exchange_in_memory(&mut a, &mut b, START_MS).unwrap();
+    assert_eq!(offered(&mut a), (4, 4));
+}

@@ -302,7 +302,9 @@ impl DocumentMut<'_> {
     }
 
     /// Deletes the document and closes all its fields now, for privacy. An edit made elsewhere at the same time then
-    /// brings back only itself. Bytes that were synced before stay with their receivers until they sync.
+    /// brings back only itself. Bytes that were synced before stay with their receivers until they sync. Names stay in the
+    /// state, hidden: those of fields, and the elements of sets, which are the names of their marks. What has to be gone for
+    /// privacy belongs into values.
     ///
     /// # Errors
     /// [`EditError::Clock`].

@@ -94,4 +94,39 @@ mod tests {
         assert_eq!(events.pop_front(), Some(SessionEvent::RootsDiffer { repairing: false }));
         assert_eq!(events.pop_front(), None);
     }
+
+    #[test]
+    fn what_counts_is_added_up_each_kind_for_itself() {
+        let mut events = Events::default();
+        let applied = |cells, checkpoint| SessionEvent::Applied { cells, checkpoint };
+        let first = [
+            applied(1, true),
+            applied(2, false),
+            SessionEvent::Progress { documents: 1, of: 9 },
+            SessionEvent::Evicted { documents: 1 },
+            SessionEvent::Refusing { last: 1 },
+        ];
+        let last = [
+            applied(10, true),
+            applied(20, false),
+            SessionEvent::Progress { documents: 5, of: 8 },
+            SessionEvent::Evicted { documents: 5 },
+            SessionEvent::Refusing { last: 5 },
+        ];
+        let sums = [
+            applied(11, true),
+            applied(22, false),
+            SessionEvent::Progress { documents: 5, of: 8 },
+            SessionEvent::Evicted { documents: 6 },
+            SessionEvent::Refusing { last: 5 },
+        ];
+        let others = MAX_EVENTS - first.len();
+        let between = core::iter::repeat_n(SessionEvent::Sending(crate::Way::Full), others);
+        for event in first.into_iter().chain(between).chain(last) {
+            events.push_back(event);
+        }
+        assert_eq!(core::array::from_fn(|_| events.pop_front().unwrap()), sums);
+        (0..others).for_each(|_| assert!(matches!(events.pop_front(), Some(SessionEvent::Sending(_)))));
+        assert_eq!(events.pop_front(), None, "nothing was missed");
+    }
 }

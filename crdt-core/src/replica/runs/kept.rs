@@ -131,6 +131,13 @@ fn a_fork_somewhere_is_where_all_that_is_known_elsewhere_ends() {
     assert_eq!(place(1, (12, 20), u64::MAX), (12, 20, 2, true));
     assert_eq!(place(1, (12, 19), u64::MAX), (10, 20, 2, false), "the runs know of later positions");
     assert_eq!(place(1, (9, 30), u64::MAX), (10, 20, 2, false), "and of later transactions");
+    assert_eq!(place(0, (30, 60), u64::MAX), (30, 60, 3, true), "all that there is");
+    assert_eq!(
+        place(0, (31, 60), u64::MAX),
+        (0, 0, 1, false),
+        "more than there is was counted in another life"
+    );
+    assert_eq!(place(0, (30, 61), u64::MAX), (0, 0, 1, false));
     // The proof is of the start of a run, so what was acknowledged after it may be of the other history.
     assert_eq!(place(0, (10, 20), 2), (10, 20, 2, true));
     assert_eq!(place(0, (11, 21), 2), (0, 0, 1, false));
