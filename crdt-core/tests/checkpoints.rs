@@ -4,8 +4,8 @@
 use crdt_core::codec::{Dictionary, encode_batch};
 use crdt_core::{
     Access, Address, Applied, ApplyError, Arrival, Checkpoint, Document, DocumentId, Dot, Durability, Head,
-    Life, MemoryStore, Namespace, Position, Replica, ReplicaId, RunPart, Store, Trail, TransactionError,
-    VersionVector,
+    Judgement, Life, MemoryStore, Namespace, Position, Proposal, Refusal, Replica, ReplicaId, RunPart, Store,
+    Trail, TransactionError, VersionVector,
 };
 
 type Memory = Replica<MemoryStore>;
@@ -109,4 +109,37 @@ fn what_comes_late_and_moves_no_cursor_sets_no_run_back() {
     assert_eq!(arrive(&mut b, 5, &newer), newer);
     assert_eq!(arrive(&mut b, 5, &older), newer);
     assert_eq!(arrive(&mut b, 6, &older), older);
+}
+
+#[test]
+fn a_judge_is_shown_each_change_with_its_own_cells_and_the_rest_is_taken() {
+    let (mut a, mut b) = (replica(1), replica(2));
+    for (id, field) in [(1, "first"), (3, "refused"), (2, "third")] {
+        let written = a.commit(1_000, Durability::Visible, |tx| {
+            tx.document("tasks", DocumentId::from_u64(id))?.set(field, "some")?;
+            Ok::<_, TransactionError>(())
+        });
+        written.unwrap();
+    }
+    let asked = std::cell::RefCell::new(Vec::new());
+    let judge = |proposal: &Proposal<'_>| {
+        let mut fields = Vec::new();
+        proposal.cells.visit(&mut |path, _| fields.extend(path.last().map(ToString::to_string)));
+        asked.borrow_mut().push((proposal.dot.counter, fields.clone()));
+        if fields == ["refused"] { Err(Refusal::new(403, "no")) } else { Ok(()) }
+    };
+    let judgement = Judgement { judge: &judge, may_read: &|_| true, hold: false };
+    let applied = b.apply_judged(checkpoint(3, Vec::new(), all(&mut a)), Some(judgement)).unwrap();
+    assert_eq!(applied.refused, 1);
+    let mut asked = asked.into_inner();
+    asked.sort();
+    let each = [(1, "first"), (2, "refused"), (3, "third")].map(|(dot, field)| (dot, vec![field.to_owned()]));
+    assert_eq!(asked, each);
+    let shows = |b: &mut Memory, id, field| {
+        b.read("tasks", DocumentId::from_u64(id)).unwrap().get(field).unwrap().is_some()
+    };
+    assert_eq!(
+        [(1, "first"), (3, "refused"), (2, "third")].map(|(id, field)| shows(&mut b, id, field)),
+        [true, false, true]
+    );
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crdt_core::{
     Acknowledged, Address, Checkpoint, Collection, Document, DocumentId, DocumentMut, DocumentView, Dot,
     Durability, FieldType, Head, Life, Meeting, Memory, MemoryStore, Namespace, Position, Refusal, Renewal,
-    Replica, ReplicaId, Spare, Trail, TransactionError, Value, VersionVector, Withdrawal,
+    Replica, ReplicaId, Scope, Spare, Trail, TransactionError, Value, VersionVector, Withdrawal,
 };
 
 const OLD: ReplicaId = ReplicaId::from_u64(1);
@@ -226,4 +226,16 @@ fn what_a_durable_peer_has_is_not_issued_again() {
         replica.heal(fork, Spare { replica: NEW, life: Life(2) }, 1_000).unwrap();
         assert_eq!(replica.head().unwrap().counter, reissued, "claimed {claimed}");
     }
+}
+
+#[test]
+fn what_may_have_been_let_go_of_is_not_claimed_under_the_old_id() {
+    let mut replica = replica();
+    edit(&mut replica, title("common"));
+    replica.subscribe(Scope::nothing()).unwrap();
+    replica.subscribe(Scope::everything()).unwrap();
+    fork(&mut replica);
+    edit(&mut replica, title("since"));
+    heal(&mut replica);
+    assert_eq!(replica.seen_of(OLD).unwrap(), 0);
 }

@@ -489,3 +489,33 @@ fn a_wider_scope_is_filled_by_one_that_has_loaded() {
     meet(&mut a, &mut b, (5, 6));
     assert_equal(&mut a, &mut b);
 }
+
+/// It would be gone, or with nobody who can be asked for all of it.
+#[test]
+fn nothing_is_let_go_of_for_a_peer_that_does_not_keep_all_of_it() {
+    let no_secrets = |_: &Applicant<'_>| Ok(Rules::all(Right::ReadWrite).collection("secret", Right::None));
+    let read_only = |_: &Applicant<'_>| Ok(Rules::all(Right::Read));
+    for (case, left) in [("keeps", 5), ("forgets", 10), ("reads a part", 10), ("takes a part", 10)] {
+        let (mut a, mut b) = (running(1), running(2));
+        (0..10).for_each(|id| set(&mut a, id, id, "title", "by a"));
+        meet(&mut a, &mut b, (1, 2));
+        b.subscribe(even()).unwrap();
+        let config = Config { durable: case != "forgets", ..Config::new(3) };
+        let (mut at_a, mut at_b) = (Session::new(config, START_MS), Session::new(Config::new(4), START_MS));
+        match case {
+            "reads a part" => at_b = at_b.guarded_by(Arc::new(no_secrets)),
+            "takes a part" => at_a = at_a.guarded_by(Arc::new(read_only)),
+            _ => {}
+        }
+        pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+        // Whatever there is to acknowledge has been, also of what is written now.
+        set(&mut b, 2, 50, "other", "by b");
+        pump(&mut at_a, &mut a, &mut at_b, &mut b, START_MS).unwrap();
+        assert_eq!(b.list("tasks", None, 100).unwrap().len(), left, "{case}");
+        let told = events(&mut at_b).into_iter().filter_map(|event| match event {
+            SessionEvent::Evicted { documents } => Some(documents),
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), if left == 5 { vec![5] } else { vec![] }, "{case}");
+    }
+}
