@@ -77,7 +77,7 @@ pub struct Applied {
     pub refused: u64,
     /// Nothing was applied, because the peer has to take something back first.
     pub held: bool,
-    /// A first sync ended here, at this position of our change order; see [`Serves::scan_before`].
+    /// A first sync ended here, at this position of our change order; see [`Serves::scan_before`](super::Serves::scan_before).
     pub loaded: Option<u64>,
     /// What it loaded did not all come from this peer.
     pub loaded_from_others: bool,
