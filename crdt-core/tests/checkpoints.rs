@@ -80,7 +80,7 @@ fn a_checkpoint_that_only_claims_takes_a_step_that_tells_so() {
 
 fn run(b: &mut Memory, trail: &Trail, documents: Vec<(Address, Document)>) -> Applied {
     let mut parts = [RunPart::End(checkpoint(1, Vec::new(), Vec::new())), RunPart::Batch(documents)].to_vec();
-    b.apply_run(trail, || Ok::<_, ApplyError>(parts.pop().expect("the end was read"))).unwrap()
+    b.apply_run(trail, 0, || Ok::<_, ApplyError>(parts.pop().expect("the end was read"))).unwrap()
 }
 
 #[test]

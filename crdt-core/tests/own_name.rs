@@ -86,7 +86,7 @@ fn of_a_peer_they_prove_a_fork() {
         assert!(matches!(applied, Err(ApplyError::Forked)), "{applied:?}");
         let mut parts = [RunPart::Batch(lie.clone()), RunPart::End(checkpoint(Vec::new()))].into_iter();
         let applied =
-            victim.apply_run(&crdt_core::Trail::default(), || Ok::<_, ApplyError>(parts.next().unwrap()));
+            victim.apply_run(&crdt_core::Trail::default(), 0, || Ok::<_, ApplyError>(parts.next().unwrap()));
         assert!(matches!(applied, Err(ApplyError::Forked)), "{applied:?}");
         let withdrawn = victim.withdraw(Withdrawal {
             peer: Life(3),

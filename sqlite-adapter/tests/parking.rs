@@ -123,7 +123,7 @@ fn a_transaction_that_is_rolled_back_parks_nothing() {
     set(&mut fast, START_MS + DAY_MS, "from tomorrow");
     let checkpoint = common::checkpoint(&mut fast, 0);
     let mut parts = vec![crdt_core::RunPart::Batch(checkpoint.documents)];
-    let failed = here.apply_run(&crdt_core::Trail::default(), || {
+    let failed = here.apply_run(&crdt_core::Trail::default(), 0, || {
         let lost = crdt_core::StoreError::Full;
         parts.pop().ok_or(crdt_core::ApplyError::Store(lost))
     });

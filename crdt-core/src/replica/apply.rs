@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::beyond::any_beyond;
+use super::contact::Acknowledged;
 use super::exchange::session_key;
 use super::loading::Found;
 use super::merge::Merge;
@@ -237,18 +238,20 @@ impl<S: Store> Replica<S> {
     ///
     /// A checkpoint without context and with cursor 0 merges cells and claims nothing: for what came with a gap before it.
     /// Such a one ends no first sync that is under way.
-    /// `trail` is of the runs of its author when it was written.
+    /// `trail` is of the runs of its author when it was written, which had durably applied our change order up to `acked`
+    /// then.
     ///
     /// # Errors
     /// Those of `next`, and [`ApplyError`]; nothing is changed.
     pub fn apply_run<E: From<ApplyError> + From<StoreError>>(
         &mut self,
         trail: &Trail,
+        acked: u64,
         mut next: impl FnMut() -> Result<RunPart, E>,
     ) -> Result<Applied, E> {
         let horizon = self.horizon();
-        let Self { store, collections, events, twice, .. } = self;
-        let (applied, event) = transact(store, Access::Write, Durability::Durable, |store| {
+        let Self { store, collections, events, present, twice, .. } = self;
+        let (applied, event, kept) = transact(store, Access::Write, Durability::Durable, |store| {
             let mut head = store.head()?;
             let (own, life) = (Dot::new(head.replica, head.counter), head.life);
             let scope = Subscription::read(store)?.scope;
@@ -279,9 +282,17 @@ impl<S: Store> Replica<S> {
                 conclude(store, merge, own, &checkpoint, (true, loads))?
             };
             store.set_head(&head)?;
+            let mut kept = None;
+            if acked > 0 {
+                let (peer, acked) =
+                    (checkpoint.peer, Acknowledged { sequence: acked, ..Acknowledged::default() });
+                let present = present.get_mut(&peer);
+                kept = contact::note_acknowledged(store, present, peer, checkpoint.replica, acked)?;
+            }
             let sequence = (head.sequence > before).then_some(head.sequence);
-            Ok::<_, E>((Applied { sequence, cells, ..Applied::default() }, event))
+            Ok::<_, E>((Applied { sequence, cells, ..Applied::default() }, event, kept))
         })?;
+        self.kept = self.kept.max(kept.unwrap_or(0));
         if let Some(events) = events {
             events.add(event);
         }

@@ -382,42 +382,54 @@ impl<S: Store> Replica<S> {
         acknowledged: Acknowledged,
     ) -> Result<bool, StoreError> {
         let Self { store, present, .. } = self;
-        let Acknowledged { sequence, own, ours, passed, generation, trail, now_ms } = acknowledged;
-        let (cursor, scope) = passed;
-        let (mut present, mut kept) = (present.get_mut(&life), 0);
-        let noted = transact(store, Access::Write, Durability::Visible, |store| {
-            if ours.is_some() && ours != Some(store.head()?.life) {
-                return Ok(false);
-            }
-            let known = store.peer(life)?;
-            let known = known.unwrap_or_else(|| PeerRecord { scope, ..nothing_known(life, replica) });
-            let acked = known.acked.max(sequence.min(store.head()?.sequence));
-            let moves = known.scope == scope && cursor > known.cursor && is_of(store, generation)?;
-            let cursor = if moves { cursor } else { known.cursor };
-            store.set_peer(&PeerRecord { replica, cursor, acked, ..known })?;
-            if let Some(present) = &mut present {
-                // The steps that it is taken past are of the run in which they are told.
-                let contact = &mut present.contact;
-                contact.trail = Contact::of(store, life)?.trail;
-                if cursor > known.cursor && contact.learns(&trail, true) {
-                    contact.trail.clone_from(&trail);
-                }
-                contact.level = contact.level.max(acked);
-                if own >= contact.own_acked {
-                    (contact.own_acked, contact.own_at) = (own, acked);
-                }
-                contact.acked_ms = contact.acked_ms.max(now_ms);
-                contact.put(store, life)?;
-                if contact.durable {
-                    runs::confirm(store, acked)?;
-                    kept = kept.max(contact.own_acked);
-                }
-            }
-            Ok::<_, StoreError>(true)
+        let present = present.get_mut(&life);
+        let kept = transact(store, Access::Write, Durability::Visible, |store| {
+            note_acknowledged(store, present, life, replica, acknowledged)
         })?;
-        self.kept = self.kept.max(kept);
-        Ok(noted)
+        self.kept = self.kept.max(kept.unwrap_or(0));
+        Ok(kept.is_some())
     }
+}
+
+/// The same within a transaction. Gives how many of our own transactions a peer that keeps what it gets has; `None` when it
+/// was said of another life of ours.
+pub(super) fn note_acknowledged<S: Store>(
+    store: &mut S,
+    present: Option<&mut Present>,
+    life: Life,
+    replica: ReplicaId,
+    acknowledged: Acknowledged,
+) -> Result<Option<u64>, StoreError> {
+    let Acknowledged { sequence, own, ours, passed, generation, trail, now_ms } = acknowledged;
+    let ((cursor, scope), mut kept) = (passed, 0);
+    if ours.is_some() && ours != Some(store.head()?.life) {
+        return Ok(None);
+    }
+    let known = store.peer(life)?;
+    let known = known.unwrap_or_else(|| PeerRecord { scope, ..nothing_known(life, replica) });
+    let acked = known.acked.max(sequence.min(store.head()?.sequence));
+    let moves = known.scope == scope && cursor > known.cursor && is_of(store, generation)?;
+    let cursor = if moves { cursor } else { known.cursor };
+    store.set_peer(&PeerRecord { replica, cursor, acked, ..known })?;
+    if let Some(present) = present {
+        // The steps that it is taken past are of the run in which they are told.
+        let contact = &mut present.contact;
+        contact.trail = Contact::of(store, life)?.trail;
+        if cursor > known.cursor && contact.learns(&trail, true) {
+            contact.trail = trail;
+        }
+        contact.level = contact.level.max(acked);
+        if own >= contact.own_acked {
+            (contact.own_acked, contact.own_at) = (own, acked);
+        }
+        contact.acked_ms = contact.acked_ms.max(now_ms);
+        contact.put(store, life)?;
+        if contact.durable {
+            runs::confirm(store, acked)?;
+            kept = contact.own_acked;
+        }
+    }
+    Ok(Some(kept))
 }
 
 /// Whether our subscription is the one that a peer was told of.

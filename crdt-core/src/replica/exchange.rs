@@ -122,6 +122,16 @@ impl<S: Store> Replica<S> {
         })
     }
 
+    /// Makes everything durable that was applied or committed here. To be called before a position of the change order is told
+    /// while a [first sync](Replica::loading) is under way, whose parts are not: if a power failure took it back, whoever
+    /// was told would know of more than there is, as of a copy.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then the position may not be told.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        transact(&mut self.store, Access::Write, Durability::Durable, |_| Ok(()))
+    }
+
     /// Reads the change order from a position, until about so many documents are found.
     ///
     /// # Errors

@@ -204,12 +204,11 @@ fn import_into<S: Store>(
         read,
         reached,
     };
-    let applied = replica.apply_run(&header.trail, || bundle.next())?;
-    let (sequence, root) = bundle.reached;
     // A cursor beyond our head is one into a history that this store has lost.
-    if let Some(memory) = header.memory(head.life).filter(|memory| memory.cursor <= head.sequence) {
-        replica.acknowledged(header.life, header.replica, memory.cursor)?;
-    }
+    let acked =
+        header.memory(head.life).map(|memory| memory.cursor).filter(|cursor| *cursor <= head.sequence);
+    let applied = replica.apply_run(&header.trail, acked.unwrap_or(0), || bundle.next())?;
+    let (sequence, root) = bundle.reached;
     Ok(Imported {
         replica: header.replica,
         life: header.life,

@@ -98,6 +98,8 @@ enum State {
 struct Closing {
     head: Head,
     context: Vec<Dot>,
+    /// We load, so the position need not be durable.
+    loads: bool,
 }
 
 impl Outbound {
@@ -307,7 +309,12 @@ impl Outbound {
                     window.documents.retain(|(address, _)| may_read(address));
                     self.advance_run(window);
                 }
-                State::Closing(_) => return Ok(Some(self.checkpoint())),
+                State::Closing(Closing { loads, .. }) => {
+                    if *loads {
+                        replica.flush()?;
+                    }
+                    return Ok(Some(self.checkpoint()));
+                }
                 State::Live(position) => {
                     let position = *position;
                     let refusal = self.refusals.next_message(replica, position.sequence, &may_read)?;
@@ -324,6 +331,9 @@ impl Outbound {
                         continue;
                     }
                     window.documents.retain(|(address, _)| may_read(address));
+                    if window.serves.loading && !self.is_nothing(&window) {
+                        replica.flush()?;
+                    }
                     if let Some(push) = self.push(window) {
                         return Ok(Some(push));
                     }
@@ -408,12 +418,12 @@ impl Outbound {
                 // costs the peer bytes, not changes.
                 context.clear();
             }
-            let mut head = window.head;
-            if window.serves.loading {
+            let (mut head, loads) = (window.head, window.serves.loading);
+            if loads {
                 // It is of more than is served.
                 head.root = Fingerprint::EMPTY;
             }
-            State::Closing(Closing { head, context })
+            State::Closing(Closing { head, context, loads })
         } else {
             State::Steps(window.next)
         };
@@ -421,7 +431,7 @@ impl Outbound {
     }
 
     fn checkpoint(&mut self) -> Vec<u8> {
-        let State::Closing(Closing { head, mut context }) = core::mem::take(&mut self.state) else {
+        let State::Closing(Closing { head, mut context, .. }) = core::mem::take(&mut self.state) else {
             unreachable!("called while closing")
         };
         let batch =
@@ -436,6 +446,11 @@ impl Outbound {
         self.told_counter = head.counter;
         let root = if self.partial { Fingerprint::EMPTY } else { head.root };
         Message::Checkpoint(Checkpoint { sequence, root, context, batch: &batch }).encode()
+    }
+
+    /// A window of steps that tell the peer nothing.
+    fn is_nothing(&self, window: &Window) -> bool {
+        window.documents.is_empty() && window.context.is_empty() && window.head.counter == self.told_counter
     }
 
     /// Makes a push of a window, or starts another run when it does not fit one; nothing when there is nothing to say.
